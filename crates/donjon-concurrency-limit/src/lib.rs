@@ -1,0 +1,1 @@
+//! Bound what is in flight: a tower concurrency limit with a bounded, deadline-aware queue.

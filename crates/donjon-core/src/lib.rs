@@ -1,0 +1,61 @@
+//! The vocabulary that all donjon middleware shares: what a refusal is, how an outcome is called, and until when
+//! anybody may still work.
+//!
+//! - [`Rejection`] and [`Reject`]: a layer refused a call, and the error type that can carry it.
+//! - [`Outcome`] and [`Classify`]: what came of a call, decided once and read by every layer.
+//! - [`Deadline`], [`Scope`]: until when, on which attempt and how important; ambient, without plumbing.
+//! - [`Replay`]: a request that can be sent again.
+//! - [`Fresh`]: a layer that can start a new scope of state.
+//! - [`Key`]: which state a request belongs to.
+//! - [`Clock`]: the wall clock, for protocols that speak of dates.
+//! - [`Ratio`] and [`OutOfRange`]: settings that mean something at every value.
+//!
+//! There is no middleware here, and no HTTP but the [`Replay`] implementations behind the feature `http`.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use donjon_core::{CallError, Outcome, Reject, Rejection, RejectionKind};
+//!
+//! let refusal = Rejection::new(RejectionKind::Overloaded, "my-layer").with_retry_after(Duration::from_secs(1));
+//! let error = CallError::from_rejection(refusal);
+//!
+//! assert_eq!(error.to_string(), "my-layer refused the call: overloaded");
+//! let refusal = error.as_rejection().expect("it carries the refusal");
+//! assert_eq!(refusal.outcome(), Outcome::Refused { retry_after: Some(Duration::from_secs(1)) });
+//! ```
+//!
+//! # Feature flags
+//!
+//! - `http` (off): [`Replay`] for `http::Request` and for the bodies `Full`, `Empty` and `()`.
+
+mod call_error;
+mod classify;
+mod clock;
+mod deadline;
+mod fresh;
+#[cfg(feature = "http")]
+mod http;
+mod key;
+mod outcome;
+mod ratio;
+mod reject;
+mod rejection;
+mod replay;
+mod scope;
+
+pub use self::{
+    call_error::{BoxError, CallError},
+    classify::{Classify, ClassifyRejection},
+    clock::{Clock, SystemClock, TokioClock},
+    deadline::Deadline,
+    fresh::Fresh,
+    key::Key,
+    outcome::{Outcome, Sent},
+    ratio::{OutOfRange, Ratio},
+    reject::Reject,
+    rejection::{Phase, Rejection, RejectionKind},
+    replay::Replay,
+    scope::{Criticality, Scope, Scoped},
+};

@@ -1,0 +1,258 @@
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use crate::{Outcome, Sent};
+
+/// A layer refused this call, or gave it up: the one word that every donjon layer has for "no".
+///
+/// A rejection travels inside the error type of the stack (see [`Reject`](crate::Reject)), and turns into a status and
+/// a `Retry-After` at the edge of a server. Making one allocates nothing, except [`Rejection::shared`].
+#[derive(Clone)]
+pub struct Rejection {
+    kind: RejectionKind,
+    phase: Phase,
+    layer: &'static str,
+    retry_after: Option<Duration>,
+    shared: Option<Arc<Shared>>,
+}
+
+/// Why a call was refused or given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// Too much is in flight or queued, here or in the queue that the call waited in.
+    Overloaded,
+    /// More calls per time than allowed.
+    RateLimited,
+    /// A circuit breaker is open.
+    CircuitOpen,
+    /// The deadline of the whole request has passed, or passes before the work could be done.
+    DeadlineExceeded,
+    /// One attempt took longer than an attempt may; the deadline of the whole request may still be far.
+    AttemptTimeout,
+    /// No endpoint was there to be called.
+    NoEndpoint,
+    /// A body was larger than its cap.
+    BodyTooLarge,
+    /// The call that this one had joined failed; the cause is in [`source`](Error::source).
+    Shared,
+}
+
+/// In which phase of its life a call was refused or given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// At the door: before anything was waited for.
+    Admission,
+    /// While it waited for its turn.
+    Queue,
+    /// While the inner service was not yet ready.
+    Ready,
+    /// While an attempt was running.
+    Attempt,
+    /// While it slept between two attempts.
+    Backoff,
+    /// While a body was being sent or read.
+    Body,
+}
+
+struct Shared {
+    outcome: Outcome,
+    cause: Arc<dyn Error + Send + Sync>,
+}
+
+// ===== impl Rejection =====
+
+impl Rejection {
+    /// A refusal by the layer of this name (the crate's name without `donjon-`, for donjon's own), at admission.
+    #[must_use]
+    pub const fn new(kind: RejectionKind, layer: &'static str) -> Self {
+        Self { kind, phase: Phase::Admission, layer, retry_after: None, shared: None }
+    }
+
+    /// The call that this one had joined failed: with this outcome, for this cause. Allocates.
+    #[must_use]
+    pub fn shared(layer: &'static str, outcome: Outcome, cause: Arc<dyn Error + Send + Sync>) -> Self {
+        let mut this = Self::new(RejectionKind::Shared, layer);
+        this.phase = Phase::Attempt;
+        this.retry_after = outcome.retry_after();
+        this.shared = Some(Arc::new(Shared { outcome, cause }));
+        this
+    }
+
+    /// Says in which phase it happened; [`Phase::Admission`] unless said.
+    #[must_use]
+    pub const fn with_phase(mut self, phase: Phase) -> Self {
+        self.phase = phase;
+        self
+    }
+
+    /// Says after how long another call has a chance. None unless said.
+    #[must_use]
+    pub const fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn kind(&self) -> RejectionKind {
+        self.kind
+    }
+
+    /// In which phase.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Which layer.
+    #[must_use]
+    pub const fn layer(&self) -> &'static str {
+        self.layer
+    }
+
+    /// After how long another call has a chance, if the layer knows.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Whether something may have been sent inward for this call before it was given up.
+    #[must_use]
+    pub const fn may_have_been_sent(&self) -> bool {
+        matches!(self.phase, Phase::Attempt | Phase::Body)
+    }
+
+    /// The outcome that this rejection is, for every layer outside of the one that made it.
+    ///
+    /// | Kind | Outcome |
+    /// |---|---|
+    /// | `Overloaded`, `RateLimited`, `CircuitOpen`, `NoEndpoint` | `Refused` |
+    /// | `DeadlineExceeded`, `AttemptTimeout` | `Transient`, `sent: Unknown` in phases attempt and body; else `Refused` |
+    /// | `BodyTooLarge` | `Permanent` |
+    /// | `Shared` | the outcome of the call that was joined |
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let retry_after = self.retry_after;
+        match self.kind {
+            RejectionKind::Overloaded
+            | RejectionKind::RateLimited
+            | RejectionKind::CircuitOpen
+            | RejectionKind::NoEndpoint => Outcome::Refused { retry_after },
+            RejectionKind::DeadlineExceeded | RejectionKind::AttemptTimeout => {
+                if self.may_have_been_sent() {
+                    Outcome::Transient { sent: Sent::Unknown, retry_after }
+                } else {
+                    Outcome::Refused { retry_after }
+                }
+            }
+            RejectionKind::BodyTooLarge => Outcome::Permanent,
+            RejectionKind::Shared => match &self.shared {
+                Some(shared) => shared.outcome,
+                None => Outcome::Transient { sent: Sent::Unknown, retry_after },
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Rejection");
+        out.field("kind", &self.kind).field("layer", &self.layer).field("phase", &self.phase);
+        if let Some(after) = self.retry_after {
+            out.field("retry_after", &after);
+        }
+        if let Some(shared) = &self.shared {
+            out.field("outcome", &shared.outcome).field("cause", &shared.cause);
+        }
+        out.finish()
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} refused the call: {}", self.layer, self.kind)?;
+        match self.phase {
+            Phase::Admission => Ok(()),
+            phase => write!(f, " ({phase})"),
+        }
+    }
+}
+
+impl Error for Rejection {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.shared.as_ref().map(|shared| &*shared.cause as &(dyn Error + 'static))
+    }
+}
+
+// ===== impl RejectionKind =====
+
+impl RejectionKind {
+    /// A short stable name, for logs, metrics and problem documents: `overloaded`, `deadline-exceeded`, …
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Overloaded => "overloaded",
+            Self::RateLimited => "rate-limited",
+            Self::CircuitOpen => "circuit-open",
+            Self::DeadlineExceeded => "deadline-exceeded",
+            Self::AttemptTimeout => "attempt-timeout",
+            Self::NoEndpoint => "no-endpoint",
+            Self::BodyTooLarge => "body-too-large",
+            Self::Shared => "shared-failure",
+        }
+    }
+
+    /// The HTTP status that a server answers with: 429 for a rate, 413 for a body, 504 for time, 502 for a shared
+    /// failure, 503 for the rest.
+    #[must_use]
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::RateLimited => 429,
+            Self::BodyTooLarge => 413,
+            Self::DeadlineExceeded | Self::AttemptTimeout => 504,
+            Self::Shared => 502,
+            Self::Overloaded | Self::CircuitOpen | Self::NoEndpoint => 503,
+        }
+    }
+
+    /// The gRPC status code that a server answers with: 8 (`RESOURCE_EXHAUSTED`) for a rate, a body or an overload,
+    /// 4 (`DEADLINE_EXCEEDED`) for time, 14 (`UNAVAILABLE`) for the rest.
+    #[must_use]
+    pub const fn grpc_code(self) -> u8 {
+        match self {
+            Self::Overloaded | Self::RateLimited | Self::BodyTooLarge => 8,
+            Self::DeadlineExceeded | Self::AttemptTimeout => 4,
+            Self::CircuitOpen | Self::NoEndpoint | Self::Shared => 14,
+        }
+    }
+}
+
+impl fmt::Display for RejectionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// ===== impl Phase =====
+
+impl Phase {
+    /// A short stable name, for logs, metrics and problem documents: `admission`, `queue`, …
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admission => "admission",
+            Self::Queue => "queue",
+            Self::Ready => "readiness",
+            Self::Attempt => "attempt",
+            Self::Backoff => "backoff",
+            Self::Body => "body",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

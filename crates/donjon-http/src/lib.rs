@@ -1,0 +1,1 @@
+//! HTTP's words for donjon: classification, idempotency, replayable and guarded bodies, responses for refusals.

@@ -1,0 +1,1 @@
+//! A contract kit for tower middleware: a probe service and named checks, one for each law.

@@ -1,0 +1,3 @@
+//! Many JSON calls to an unreliable upstream, the naive way and through the stack.
+
+fn main() {}
