@@ -1,1 +1,3 @@
 //! Tests over several crates.
+
+mod arrows;
