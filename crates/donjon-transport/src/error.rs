@@ -1,0 +1,192 @@
+use std::{error::Error, fmt, io, time::Duration};
+
+use donjon_core::{Reject, Rejection, RejectionKind};
+
+use crate::origin::Origin;
+
+/// A call did not bring a whole response.
+///
+/// [`source`](Error::source) holds hyper-util's or hyper's own error where there is one, so that a classifier can read
+/// from it what was not sent. The message names the origin (scheme, host and port), never the path, the query or user
+/// information.
+pub struct TransportError {
+    kind: TransportErrorKind,
+    origin: Option<Origin>,
+    cause: Cause,
+}
+
+/// What happened, by the phase in which it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportErrorKind {
+    /// The URL is not absolute, has no host, or has a scheme that this transport does not speak. Nothing was sent; the
+    /// same request will fail again.
+    InvalidUrl,
+    /// It waited in vain for its turn to open a connection, or no connection is allowed; see
+    /// [`as_rejection`](Reject::as_rejection). Nothing was sent.
+    Rejected,
+    /// A connection could not be opened: the name did not resolve, the port refused, the TLS handshake failed. Nothing
+    /// was sent.
+    Connect,
+    /// A connection could not be opened in time. Nothing was sent.
+    ConnectTimeout,
+    /// The connection closed before the request was written. Nothing was sent.
+    NotWritten,
+    /// The connection closed or failed before the whole response head had come. The peer may have acted.
+    Exchange,
+    /// The response body broke off. The peer has answered.
+    Body,
+}
+
+enum Cause {
+    Message(&'static str),
+    Rejected(Rejection),
+    Client(hyper_util::client::legacy::Error),
+    Body(hyper::Error),
+}
+
+/// No connection was there in time. Inside of hyper-util's error.
+#[derive(Debug)]
+pub(crate) struct ConnectTimeout(pub(crate) Duration);
+
+/// The caller was served by another connection while this one waited for its place; nobody sees it.
+#[derive(Debug)]
+pub(crate) struct Abandoned;
+
+// ===== impl TransportError =====
+
+impl TransportError {
+    pub(crate) fn invalid_url(origin: Option<Origin>, message: &'static str) -> Self {
+        Self { kind: TransportErrorKind::InvalidUrl, origin, cause: Cause::Message(message) }
+    }
+
+    pub(crate) fn client(origin: Option<Origin>, error: hyper_util::client::legacy::Error) -> Self {
+        let kind = if error.is_connect() {
+            if find::<Rejection>(&error).is_some() {
+                TransportErrorKind::Rejected
+            } else if find::<ConnectTimeout>(&error).is_some()
+                || find::<io::Error>(&error).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+            {
+                TransportErrorKind::ConnectTimeout
+            } else {
+                TransportErrorKind::Connect
+            }
+        } else if find::<hyper::Error>(&error).is_some_and(hyper::Error::is_canceled) {
+            TransportErrorKind::NotWritten
+        } else {
+            TransportErrorKind::Exchange
+        };
+        Self { kind, origin, cause: Cause::Client(error) }
+    }
+
+    pub(crate) fn body(origin: Option<Origin>, error: hyper::Error) -> Self {
+        Self { kind: TransportErrorKind::Body, origin, cause: Cause::Body(error) }
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn kind(&self) -> TransportErrorKind {
+        self.kind
+    }
+}
+
+impl Reject for TransportError {
+    fn from_rejection(rejection: Rejection) -> Self {
+        Self { kind: TransportErrorKind::Rejected, origin: None, cause: Cause::Rejected(rejection) }
+    }
+
+    fn as_rejection(&self) -> Option<&Rejection> {
+        find(self)
+    }
+
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        self
+    }
+}
+
+impl fmt::Debug for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("TransportError");
+        out.field("kind", &self.kind);
+        if let Some(origin) = &self.origin {
+            out.field("origin", &format_args!("{origin}"));
+        }
+        match &self.cause {
+            Cause::Message(message) => out.field("message", message),
+            Cause::Rejected(rejection) => out.field("source", rejection),
+            Cause::Client(error) => out.field("source", error),
+            Cause::Body(error) => out.field("source", error),
+        };
+        out.finish()
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            TransportErrorKind::InvalidUrl => "cannot send to this url",
+            TransportErrorKind::Rejected => match find::<Rejection>(self).map(Rejection::kind) {
+                Some(RejectionKind::DeadlineExceeded) => "no connection before the deadline",
+                Some(RejectionKind::Overloaded) => "no connection is free",
+                _ => "refused",
+            },
+            TransportErrorKind::Connect => "cannot connect",
+            TransportErrorKind::ConnectTimeout => "cannot connect in time",
+            TransportErrorKind::NotWritten => "the connection closed before the request was sent",
+            TransportErrorKind::Exchange => "no response",
+            TransportErrorKind::Body => "the response body broke off",
+        })?;
+        if let Some(origin) = &self.origin {
+            write!(f, " ({origin})")?;
+        }
+        match &self.cause {
+            Cause::Message(message) => write!(f, ": {message}"),
+            Cause::Rejected(_) | Cause::Client(_) | Cause::Body(_) => Ok(()),
+        }
+    }
+}
+
+impl Error for TransportError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.cause {
+            Cause::Message(_) => None,
+            Cause::Rejected(rejection) => Some(rejection),
+            Cause::Client(error) => Some(error),
+            Cause::Body(error) => Some(error),
+        }
+    }
+}
+
+/// The first error of this type in a chain.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    // A chain is short; the bound only keeps a source that points at itself from hanging a caller.
+    for _ in 0..64 {
+        let error = next?;
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+// ===== impl ConnectTimeout =====
+
+impl fmt::Display for ConnectTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no connection within the connect timeout of {:?}", self.0)
+    }
+}
+
+impl Error for ConnectTimeout {}
+
+// ===== impl Abandoned =====
+
+impl fmt::Display for Abandoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call was served by another connection")
+    }
+}
+
+impl Error for Abandoned {}

@@ -1,0 +1,120 @@
+use std::{
+    error::Error,
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Method, Request, Response, Uri, Version};
+use http_body::Body;
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use tower_service::Service;
+
+use crate::{
+    TransportBody, TransportBuilder, TransportError, body::RequestBody, connector::Connector, future::ResponseFuture,
+    limit::Limit, origin::Origin,
+};
+
+#[cfg(feature = "tls")]
+pub(crate) type Inner = hyper_rustls::HttpsConnector<HttpConnector>;
+#[cfg(not(feature = "tls"))]
+pub(crate) type Inner = HttpConnector;
+
+/// A pooled HTTP client: the end of a client stack.
+///
+/// Always ready. Cheap to clone; clones share the pool and the bound on connections.
+#[derive(Clone)]
+pub struct Transport {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: Client<Connector<Inner>, RequestBody>,
+    limit: Arc<Limit>,
+}
+
+/// A transport with the defaults: HTTP/1.1 and HTTP/2, TLS with the webpki roots, at most 100 connections per origin,
+/// 5 s to connect, idle connections kept for 30 s.
+#[must_use]
+pub fn transport() -> Transport {
+    Transport::builder().build()
+}
+
+// ===== impl Transport =====
+
+impl Transport {
+    /// Settings, to begin with the defaults of [`transport`].
+    pub fn builder() -> TransportBuilder {
+        TransportBuilder::new()
+    }
+
+    pub(crate) fn new(client: Client<Connector<Inner>, RequestBody>, limit: Arc<Limit>) -> Self {
+        Self { shared: Arc::new(Shared { client, limit }) }
+    }
+
+    /// How many connections are open or being opened now, over all origins, idle ones included.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.shared.limit.open()
+    }
+}
+
+impl<B> Service<Request<B>> for Transport
+where
+    B: Body + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = Response<TransportBody>;
+    type Error = TransportError;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends the request to the origin that its URI names. The URI must be absolute; user information and the default
+    /// port are taken off. The version of the request does not choose the protocol (the connection does), except that
+    /// HTTP/1.0 is kept.
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        let mut request = request.map(RequestBody::new);
+        if let Err(error) = check(&request) {
+            return ResponseFuture::failed(error);
+        }
+        if request.version() != Version::HTTP_10 {
+            *request.version_mut() = Version::HTTP_11;
+        }
+        if let Some(authority) = Origin::simplified(request.uri()) {
+            let mut parts = std::mem::take(request.uri_mut()).into_parts();
+            parts.authority = Some(authority);
+            *request.uri_mut() = Uri::from_parts(parts).expect("the parts of a URI with a simpler authority");
+        }
+        let origin = Origin::of(request.uri());
+        ResponseFuture::new(self.shared.client.request(request), origin)
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("connections_per_host", &self.shared.limit.per_origin())
+            .field("open_connections", &self.open_connections())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether this can be sent at all.
+fn check<B>(request: &Request<B>) -> Result<(), TransportError> {
+    let uri = request.uri();
+    let invalid = |message| Err(TransportError::invalid_url(Origin::of(uri), message));
+    if request.method() == Method::CONNECT {
+        return invalid("CONNECT opens a tunnel, which this transport does not do");
+    }
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") if cfg!(feature = "tls") => {}
+        Some("https") => return invalid("https needs the feature `tls` of donjon-transport"),
+        Some(_) => return invalid("the scheme is neither http nor https"),
+        None => return invalid("it is not absolute: `http://` or `https://` and a host are missing"),
+    }
+    if uri.host().is_none_or(str::is_empty) { invalid("it has no host") } else { Ok(()) }
+}
