@@ -22,6 +22,10 @@ impl<B: Replay> Replay for Request<B> {
         }
         Some(copy)
     }
+
+    fn is_intact(&self) -> bool {
+        self.body().is_intact()
+    }
 }
 
 impl<D: Buf + Clone> Replay for Full<D> {

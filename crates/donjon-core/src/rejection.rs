@@ -5,7 +5,8 @@ use crate::{Outcome, Sent};
 /// A layer refused this call, or gave it up: the one word that every donjon layer has for "no".
 ///
 /// A rejection travels inside the error type of the stack (see [`Reject`](crate::Reject)), and turns into a status and
-/// a `Retry-After` at the edge of a server. Making one allocates nothing, except [`Rejection::shared`].
+/// a `Retry-After` at the edge of a server. Making one allocates nothing, except [`Rejection::shared`]
+/// and [`Rejection::body_incomplete`].
 #[derive(Clone)]
 pub struct Rejection {
     kind: RejectionKind,
@@ -33,6 +34,8 @@ pub enum RejectionKind {
     NoEndpoint,
     /// A body was larger than its cap.
     BodyTooLarge,
+    /// A body broke off before its end; the cause is in [`source`](Error::source).
+    BodyIncomplete,
     /// The call that this one had joined failed; the cause is in [`source`](Error::source).
     Shared,
 }
@@ -75,6 +78,16 @@ impl Rejection {
         let mut this = Self::new(RejectionKind::Shared, layer);
         this.phase = Phase::Attempt;
         this.retry_after = outcome.retry_after();
+        this.shared = Some(Arc::new(Shared { outcome, cause }));
+        this
+    }
+
+    /// The body of an answer broke off before its end, for this cause. Allocates.
+    #[must_use]
+    pub fn body_incomplete(layer: &'static str, cause: Arc<dyn Error + Send + Sync>) -> Self {
+        let outcome = Outcome::Transient { sent: Sent::Answered, retry_after: None };
+        let mut this = Self::new(RejectionKind::BodyIncomplete, layer);
+        this.phase = Phase::Body;
         this.shared = Some(Arc::new(Shared { outcome, cause }));
         this
     }
@@ -130,6 +143,7 @@ impl Rejection {
     /// | `Overloaded`, `RateLimited`, `CircuitOpen`, `NoEndpoint` | `Refused` |
     /// | `DeadlineExceeded`, `AttemptTimeout` | `Transient`, `sent: Unknown` in phases attempt and body; else `Refused` |
     /// | `BodyTooLarge` | `Permanent` |
+    /// | `BodyIncomplete` | `Transient`, `sent: Answered` |
     /// | `Shared` | the outcome of the call that was joined |
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -147,6 +161,7 @@ impl Rejection {
                 }
             }
             RejectionKind::BodyTooLarge => Outcome::Permanent,
+            RejectionKind::BodyIncomplete => Outcome::Transient { sent: Sent::Answered, retry_after },
             RejectionKind::Shared => match &self.shared {
                 Some(shared) => shared.outcome,
                 None => Outcome::Transient { sent: Sent::Unknown, retry_after },
@@ -199,19 +214,20 @@ impl RejectionKind {
             Self::AttemptTimeout => "attempt-timeout",
             Self::NoEndpoint => "no-endpoint",
             Self::BodyTooLarge => "body-too-large",
+            Self::BodyIncomplete => "body-incomplete",
             Self::Shared => "shared-failure",
         }
     }
 
-    /// The HTTP status that a server answers with: 429 for a rate, 413 for a body, 504 for time, 502 for a shared
-    /// failure, 503 for the rest.
+    /// The HTTP status that a server answers with: 429 for a rate, 413 for a body, 504 for time, 502 for an answer that
+    /// broke off and for a shared failure, 503 for the rest.
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {
             Self::RateLimited => 429,
             Self::BodyTooLarge => 413,
             Self::DeadlineExceeded | Self::AttemptTimeout => 504,
-            Self::Shared => 502,
+            Self::BodyIncomplete | Self::Shared => 502,
             Self::Overloaded | Self::CircuitOpen | Self::NoEndpoint => 503,
         }
     }
@@ -223,7 +239,7 @@ impl RejectionKind {
         match self {
             Self::Overloaded | Self::RateLimited | Self::BodyTooLarge => 8,
             Self::DeadlineExceeded | Self::AttemptTimeout => 4,
-            Self::CircuitOpen | Self::NoEndpoint | Self::Shared => 14,
+            Self::CircuitOpen | Self::NoEndpoint | Self::BodyIncomplete | Self::Shared => 14,
         }
     }
 }

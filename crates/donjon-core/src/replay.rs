@@ -28,6 +28,14 @@ use std::sync::Arc;
 pub trait Replay: Sized {
     /// The same request once more, or `None` if it cannot be sent again.
     fn replay(&self) -> Option<Self>;
+
+    /// Whether this value, as it is now, can itself be sent from its beginning.
+    ///
+    /// True of everything but a request whose content is recorded while another copy of it is being sent: a recording
+    /// can outgrow its cap. Whoever moves a kept request into its last attempt asks this first.
+    fn is_intact(&self) -> bool {
+        true
+    }
 }
 
 macro_rules! replay_by_clone {

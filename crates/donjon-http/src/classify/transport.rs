@@ -1,0 +1,109 @@
+//! What an error below the HTTP layers says of whether the peer can have acted.
+
+use std::{error::Error, io};
+
+use donjon_core::{Outcome, Rejection, Sent};
+
+/// A chain is short; the bound only keeps a source that points at itself from hanging a caller.
+const LONGEST_CHAIN: usize = 64;
+
+/// The [`Outcome`] of an error, from the chain of its sources.
+///
+/// A [`Rejection`] anywhere in the chain speaks for itself. Else the outermost error that is known decides:
+///
+/// | Error | Outcome |
+/// |---|---|
+/// | hyper-util: could not connect | transient, not sent |
+/// | the same, because TLS failed (`io::ErrorKind::InvalidData`: a certificate, a peer that does not speak it) | permanent |
+/// | hyper-util: the request cannot be sent at all (no absolute URI, a method or version not supported) | permanent |
+/// | hyper: cancelled before it was written | transient, not sent |
+/// | hyper: the caller's own request or its body is at fault | permanent |
+/// | hyper: the response could not be parsed | transient, answered |
+/// | h2: the peer reset the stream with `REFUSED_STREAM` (RFC 9113, section 8.7) | transient, not sent |
+/// | h2: the peer's `GOAWAY` excludes the stream (section 6.8) | transient, not sent |
+/// | `io::ErrorKind::ConnectionRefused` | transient, not sent |
+/// | any other error | transient, unknown |
+///
+/// The errors of hyper, hyper-util and h2 need the feature `hyper`. An `io::Error` hides the error that it wraps from
+/// [`source`](Error::source); this looks inside it.
+#[must_use]
+pub fn error_outcome(error: &(dyn Error + 'static)) -> Outcome {
+    let mut verdict = None;
+    let mut next = Some(error);
+    for _ in 0..LONGEST_CHAIN {
+        let Some(error) = next else { break };
+        if let Some(rejection) = error.downcast_ref::<Rejection>() {
+            return rejection.outcome();
+        }
+        if verdict.is_none() {
+            verdict = known(error);
+        }
+        next = inner(error);
+    }
+    verdict.unwrap_or(transient(Sent::Unknown))
+}
+
+const fn transient(sent: Sent) -> Outcome {
+    Outcome::Transient { sent, retry_after: None }
+}
+
+/// The next error of the chain. `io::Error::source` skips the error that an `io::Error` was made from.
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
+fn known(error: &(dyn Error + 'static)) -> Option<Outcome> {
+    #[cfg(feature = "hyper")]
+    if let Some(outcome) = known_to_hyper(error) {
+        return Some(outcome);
+    }
+    let error = error.downcast_ref::<io::Error>()?;
+    // The other kinds of a failed connect (unreachable, timed out) also come from a connection that has carried bytes.
+    (error.kind() == io::ErrorKind::ConnectionRefused).then_some(transient(Sent::NotSent))
+}
+
+#[cfg(feature = "hyper")]
+fn known_to_hyper(error: &(dyn Error + 'static)) -> Option<Outcome> {
+    if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+        return if error.is_connect() {
+            Some(if tls_failed(error) { Outcome::Permanent } else { transient(Sent::NotSent) })
+        } else if error.source().is_none() {
+            // What comes from a connection has a source; what is left is the request itself.
+            Some(Outcome::Permanent)
+        } else {
+            None
+        };
+    }
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        return if error.is_canceled() {
+            Some(transient(Sent::NotSent))
+        } else if error.is_user() {
+            Some(Outcome::Permanent)
+        } else if error.is_parse() {
+            Some(transient(Sent::Answered))
+        } else {
+            None
+        };
+    }
+    let error = error.downcast_ref::<h2::Error>()?;
+    let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    // h2 ends with the peer's GOAWAY only the streams above its last identifier; the others go on, or break by I/O.
+    (error.is_remote() && (refused || error.is_go_away())).then_some(transient(Sent::NotSent))
+}
+
+/// Whether a connection was made and the handshake failed in a way that has nothing to do with the moment.
+#[cfg(feature = "hyper")]
+fn tls_failed(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    for _ in 0..LONGEST_CHAIN {
+        let Some(error) = next else { return false };
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+            return true;
+        }
+        next = inner(error);
+    }
+    false
+}
