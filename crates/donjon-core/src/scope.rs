@@ -20,7 +20,7 @@ use crate::Deadline;
 /// - **Scopes only shorten.** Inside of two scopes the earlier deadline holds, whichever is the inner one.
 /// - **A spawned task does not inherit.** Wrap its future: `tokio::spawn(Scope::current().wrap(future))`.
 /// - **A deadline may be fixed lazily**: [`with_timeout`](Self::with_timeout) reads no clock; the first reader of the
-///   deadline does, or the layer that set it when the work is first pending.
+///   deadline does, or whoever set it when the work is first pending.
 ///
 /// # Example
 ///
@@ -70,6 +70,7 @@ pub enum Criticality {
 
 pin_project! {
     /// A future that runs inside a [`Scope`]: each of its polls does. Made by [`Scope::wrap`] and [`Deadline::scope`].
+    /// A deadline that nobody has asked for is fixed when the future is first pending.
     ///
     /// It sets what the future can read, and ends nothing by itself: ending work at its deadline is the task of
     /// `donjon-timeout`.
@@ -110,10 +111,7 @@ impl Scope {
     #[must_use]
     pub fn with_deadline(mut self, deadline: Deadline) -> Self {
         if let Some(at) = deadline.instant() {
-            self.limit = match self.limit {
-                Limit::Never => Limit::At(at),
-                other => Limit::At(other.fix_at(Instant::now).map_or(at, |own| own.min(at))),
-            };
+            self.limit = self.limit.fixed(Instant::now).earlier(at);
         }
         self
     }
@@ -125,10 +123,7 @@ impl Scope {
         self.limit = match self.limit {
             Limit::Never => Limit::Lazy(timeout),
             Limit::Lazy(own) => Limit::Lazy(own.min(timeout)),
-            Limit::At(own) => match Instant::now().checked_add(timeout) {
-                Some(at) => Limit::At(own.min(at)),
-                None => Limit::At(own),
-            },
+            Limit::At(own) => Limit::Lazy(timeout).fixed(Instant::now).earlier(own),
         };
         self
     }
@@ -173,23 +168,33 @@ impl Scope {
         !matches!(self.limit, Limit::Never)
     }
 
+    /// Whether the deadline has passed, so that no work may start. Reads the clock only if the deadline is fixed; one
+    /// that is not has passed only if it leaves no time at all.
+    #[must_use]
+    pub fn has_passed(&self) -> bool {
+        match self.limit {
+            Limit::Never => false,
+            Limit::Lazy(timeout) => timeout.is_zero(),
+            Limit::At(at) => at <= Instant::now(),
+        }
+    }
+
     /// The deadline of this scope; a lazy one is fixed now.
     pub fn deadline(&mut self) -> Deadline {
-        let at = self.limit.fix_at(Instant::now);
-        if let Some(at) = at {
-            self.limit = Limit::At(at);
+        self.limit = self.limit.fixed(Instant::now);
+        match self.limit {
+            Limit::At(at) => Deadline::at(at),
+            Limit::Never | Limit::Lazy(_) => Deadline::never(),
         }
-        at.map_or(Deadline::never(), Deadline::at)
     }
 
     /// Runs `f` inside this scope, then puts back the scope that was there, on unwinding too.
     ///
     /// It takes `&mut self` because a lazy deadline that is first read inside stays fixed afterwards.
     pub fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let outer = CURRENT.with(Cell::get);
-        let (limit, merge) = self.merge(outer.limit);
-        let entered = Self { limit, attempt: self.attempt, criticality: self.criticality };
-        CURRENT.with(|current| current.set(entered));
+        let mut outer = CURRENT.with(Cell::get);
+        let (limit, merge) = self.merge(&mut outer.limit);
+        CURRENT.with(|current| current.set(Self { limit, ..*self }));
         let _restore = Restore { outer, merge, own: self };
         f()
     }
@@ -199,26 +204,22 @@ impl Scope {
         Scoped { scope: self, inner: future }
     }
 
-    /// The limit that holds inside this scope when it is entered inside of `outer`, and whose it is.
-    fn merge(&mut self, outer: Limit) -> (Limit, Merge) {
-        match (self.limit, outer) {
+    /// The limit that holds inside this scope when it is entered inside of `outer`, and whose it is. Where two have to
+    /// be compared, both are fixed, at the same instant.
+    fn merge(&mut self, outer: &mut Limit) -> (Limit, Merge) {
+        match (self.limit, *outer) {
             (Limit::Never, outer) => (outer, Merge::Outer),
             (own, Limit::Never) => (own, Merge::Own),
             (Limit::At(own), Limit::At(outer)) => (Limit::At(own.min(outer)), Merge::Fixed),
-            (own, outer) => {
+            (own, other) => {
                 let now = Instant::now();
-                let own = own.fix_at(|| now);
-                if let Some(own) = own {
-                    self.limit = Limit::At(own);
-                }
-                let outer = outer.fix_at(|| now);
-                match (own, outer) {
-                    (Some(own), Some(outer)) => (Limit::At(own.min(outer)), Merge::FixedOuter(outer)),
-                    (Some(own), None) => (Limit::At(own), Merge::Fixed),
-                    (None, Some(outer)) => (Limit::At(outer), Merge::FixedOuter(outer)),
-                    // Both are further away than an instant can say.
-                    (None, None) => (Limit::Never, Merge::Fixed),
-                }
+                self.limit = own.fixed(|| now);
+                *outer = other.fixed(|| now);
+                let limit = match *outer {
+                    Limit::At(at) => self.limit.earlier(at),
+                    Limit::Never | Limit::Lazy(_) => self.limit,
+                };
+                (limit, Merge::Fixed)
             }
         }
     }
@@ -231,11 +232,19 @@ impl Default for Scope {
 }
 
 impl Limit {
-    fn fix_at(self, now: impl FnOnce() -> Instant) -> Option<Instant> {
+    /// No longer lazy. What is further away than an instant can say is never.
+    fn fixed(self, now: impl FnOnce() -> Instant) -> Self {
         match self {
-            Self::Never => None,
-            Self::Lazy(timeout) => now().checked_add(timeout),
-            Self::At(at) => Some(at),
+            Self::Lazy(timeout) => now().checked_add(timeout).map_or(Self::Never, Self::At),
+            fixed => fixed,
+        }
+    }
+
+    /// The earlier of a limit that is not lazy, and `at`.
+    fn earlier(self, at: Instant) -> Self {
+        match self {
+            Self::At(own) => Self::At(own.min(at)),
+            Self::Never | Self::Lazy(_) => Self::At(at),
         }
     }
 }
@@ -272,10 +281,8 @@ enum Merge {
     Outer,
     /// Only the entered scope has one.
     Own,
-    /// Both were fixed already.
+    /// Both had one, and both are fixed.
     Fixed,
-    /// Both, and entering has fixed the outer one.
-    FixedOuter(Instant),
 }
 
 struct Restore<'a> {
@@ -292,7 +299,6 @@ impl Drop for Restore<'_> {
                 Merge::Outer => outer.limit = current.get().limit,
                 Merge::Own => self.own.limit = current.get().limit,
                 Merge::Fixed => {}
-                Merge::FixedOuter(at) => outer.limit = Limit::At(at),
             }
             current.set(outer);
         });
@@ -324,6 +330,11 @@ impl<F: Future> Future for Scoped<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let inner = this.inner;
-        this.scope.enter(|| inner.poll(cx))
+        let poll = this.scope.enter(|| inner.poll(cx));
+        if poll.is_pending() {
+            // From here on time passes that a later reader would not see.
+            this.scope.limit = this.scope.limit.fixed(Instant::now);
+        }
+        poll
     }
 }
