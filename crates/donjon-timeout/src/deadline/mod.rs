@@ -1,0 +1,7 @@
+//! One deadline over a whole call.
+
+mod future;
+mod layer;
+mod service;
+
+pub use self::{future::DeadlineFuture, layer::DeadlineLayer, service::WithDeadline};

@@ -1,0 +1,3 @@
+//! The tests of `donjon-timeout`.
+
+mod behaviour;
