@@ -1,0 +1,19 @@
+//! The primitives of the limiter: std's, or loom's in the models (`RUSTFLAGS="--cfg donjon_loom" cargo test --lib`).
+//!
+//! The mutex of either kind is taken through [`lock`], which ignores poisoning: nothing that can panic runs under it.
+
+#[cfg(all(test, donjon_loom))]
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU32, AtomicU64},
+};
+use std::sync::PoisonError;
+#[cfg(not(all(test, donjon_loom)))]
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU32, AtomicU64},
+};
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

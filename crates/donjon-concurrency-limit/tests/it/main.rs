@@ -1,0 +1,3 @@
+//! What the concurrency limit does.
+
+mod behaviour;
