@@ -1,0 +1,142 @@
+use std::time::Duration;
+
+use donjon_core::{Classify, Deadline, Reject};
+use futures_core::Stream;
+use tower_service::Service;
+
+use crate::{AnyOk, AsCompleted, By, Collect, FirstOk, InOrder, Quorum, engine::Engine};
+
+/// Many requests that are not yet sent: say how, then how the results shall come.
+///
+/// Nothing happens before what a finishing method gives is polled.
+#[derive(Clone, Debug)]
+#[must_use = "a fan-out does nothing unless it is finished with `as_completed`, `in_order`, `collect`, … and polled"]
+pub struct FanOut<S, Src> {
+    pub(crate) service: S,
+    pub(crate) source: Src,
+    pub(crate) at_once: usize,
+    pub(crate) deadline: Deadline,
+}
+
+// ===== impl FanOut =====
+
+impl<S, Src> FanOut<S, Src> {
+    pub(crate) fn new(service: S, source: Src) -> Self {
+        Self { service, source, at_once: 10, deadline: Deadline::never() }
+    }
+
+    /// How many calls may be in flight, 10 unless said. With 0 nothing is sent: each request is refused at once with a
+    /// `Rejection` of the kind `Overloaded`.
+    pub fn at_once(mut self, limit: usize) -> Self {
+        self.at_once = limit;
+        self
+    }
+
+    /// One deadline for all of them, counted from here. The ambient deadline holds as well; there is none beyond it
+    /// unless said. Zero refuses all of them.
+    ///
+    /// When it has passed, each call that is in flight is cancelled and fails with `DeadlineExceeded`, and so does each
+    /// request that the source still has at hand. A source that is pending then is not waited for.
+    pub fn deadline(mut self, timeout: Duration) -> Self {
+        self.deadline = Deadline::after(timeout);
+        self
+    }
+
+    /// The results as they complete, each with its key.
+    pub fn as_completed<K, Req>(self) -> AsCompleted<S, K, Req, Src>
+    where
+        S: Service<Req> + Clone,
+        S::Error: Reject,
+        Src: Stream<Item = (K, Req)> + Unpin,
+    {
+        AsCompleted::new(Engine::new(self))
+    }
+
+    /// The results in the order of the requests, each with its key.
+    ///
+    /// A slow call holds back those after it; what is held back counts as in flight, so that memory stays bounded.
+    pub fn in_order<K, Req>(self) -> InOrder<S, K, Req, Src>
+    where
+        S: Service<Req> + Clone,
+        S::Error: Reject,
+        Src: Stream<Item = (K, Req)> + Unpin,
+    {
+        InOrder::new(Engine::new(self))
+    }
+
+    /// All results with their keys, in any collection of pairs, in the order of the requests: a `Vec`, a `HashMap`, ….
+    /// A future.
+    pub fn collect<C, K, Req>(self) -> Collect<S, K, Req, Src, C>
+    where
+        S: Service<Req> + Clone,
+        S::Error: Reject,
+        Src: Stream<Item = (K, Req)> + Unpin,
+        C: Default + Extend<(K, Result<S::Response, S::Error>)>,
+    {
+        Collect::new(Engine::new(self))
+    }
+
+    /// The first `Ok` with its key; the rest is cancelled. A future.
+    ///
+    /// At most [`at_once`](Self::at_once) race; with `at_once(1)` one is tried after the other. Over a raw HTTP service
+    /// a 503 is an `Ok`: see [`first_ok_by`](Self::first_ok_by).
+    ///
+    /// # Errors
+    ///
+    /// [`NotEnough`](crate::NotEnough) with all errors, if each of them failed or there were none.
+    pub fn first_ok<K, Req>(self) -> FirstOk<S, K, Req, Src>
+    where
+        S: Service<Req> + Clone,
+        S::Error: Reject,
+        Src: Stream<Item = (K, Req)> + Unpin,
+    {
+        FirstOk::new(Engine::new(self), AnyOk)
+    }
+
+    /// The first response that the classifier calls a success; otherwise as [`first_ok`](Self::first_ok).
+    ///
+    /// # Errors
+    ///
+    /// [`NotEnough`](crate::NotEnough) with all other results, responses among them.
+    pub fn first_ok_by<K, Req, C>(self, classify: C) -> FirstOk<S, K, Req, Src, By<C>>
+    where
+        S: Service<Req> + Clone,
+        S::Error: Reject,
+        Src: Stream<Item = (K, Req)> + Unpin,
+        C: Classify<S::Response, S::Error>,
+    {
+        FirstOk::new(Engine::new(self), By(classify))
+    }
+
+    /// The first `k` that are `Ok`, with their keys, as they completed; the rest is cancelled. With 0 nothing is sent.
+    /// A future.
+    ///
+    /// # Errors
+    ///
+    /// [`NotEnough`](crate::NotEnough) with all errors and successes so far, as soon as `k` can no longer be reached:
+    /// what is still in flight then is cancelled. How many may still come is what the source says in its `size_hint`; a
+    /// quorum larger than that sends nothing.
+    pub fn quorum<K, Req>(self, k: usize) -> Quorum<S, K, Req, Src>
+    where
+        S: Service<Req> + Clone,
+        S::Error: Reject,
+        Src: Stream<Item = (K, Req)> + Unpin,
+    {
+        Quorum::new(Engine::new(self), k, AnyOk)
+    }
+
+    /// The first `k` responses that the classifier calls a success; otherwise as [`quorum`](Self::quorum).
+    ///
+    /// # Errors
+    ///
+    /// [`NotEnough`](crate::NotEnough) with all other results, responses among them.
+    pub fn quorum_by<K, Req, C>(self, k: usize, classify: C) -> Quorum<S, K, Req, Src, By<C>>
+    where
+        S: Service<Req> + Clone,
+        S::Error: Reject,
+        Src: Stream<Item = (K, Req)> + Unpin,
+        C: Classify<S::Response, S::Error>,
+    {
+        Quorum::new(Engine::new(self), k, By(classify))
+    }
+}
