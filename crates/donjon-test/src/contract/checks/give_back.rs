@@ -1,0 +1,161 @@
+//! After a call has ended, in whatever way, the layer admits what a new one does.
+
+use std::time::Duration;
+
+use super::{Env, Verdict, ensure};
+use crate::{
+    Readiness, Reply,
+    contract::{
+        call::Stage,
+        rig::{Rig, Through},
+    },
+};
+
+/// Fails unless the layer admits what a new one does.
+async fn is_as_new(env: &Env<'_>, rig: &mut Rig, after: &str) -> Verdict {
+    let crowd = env.contract.crowd;
+    rig.probe.set_readiness(Readiness::Ready);
+    rig.elapse(&mut [], env.contract.forgets_in).await;
+    let expected = env.rig().admits(crowd, Through::Clones).await;
+    let admission = rig.admits(crowd, Through::Clones).await;
+    ensure!(admission == expected, "{after}, of {crowd} calls {admission}; a new layer: {expected}");
+    Ok(())
+}
+
+pub(super) async fn drop_gives_back(env: &Env<'_>) -> Verdict {
+    let crowd = env.contract.crowd;
+    for polls in 0..12 {
+        let mut rig = env.rig();
+        rig.probe.set_readiness(Readiness::Slow);
+        // Slow to begin, then failing, so that a layer that sends again is dropped in each of its phases.
+        rig.probe.reply(Reply::fail().after_polls(2));
+        let mut calls = rig.crowd(crowd);
+        for call in &mut calls {
+            let call = std::slice::from_mut(call);
+            for _ in 0..polls {
+                if !call[0].poll_if_woken() {
+                    rig.elapse(call, Duration::from_millis(20)).await;
+                }
+            }
+        }
+        for call in calls {
+            drop(call);
+            rig.settle(&mut []).await;
+        }
+        let in_flight = rig.probe.stats().in_flight;
+        ensure!(in_flight == 0, "after calls were dropped at poll {polls}, {in_flight} inner calls go on");
+        is_as_new(env, &mut rig, &format!("after {crowd} calls were dropped at poll {polls}")).await?;
+    }
+
+    // All at once, the first ones first, while some run and some wait.
+    let mut rig = env.rig();
+    let calls = rig.held(crowd, Through::Clones).await;
+    drop_in_order(calls);
+    is_as_new(env, &mut rig, &format!("after {crowd} calls at once were dropped")).await?;
+    let mut rig = env.rig();
+    let mut calls = rig.held(crowd, Through::Clones).await;
+    calls.reverse();
+    drop_in_order(calls);
+    is_as_new(env, &mut rig, &format!("after {crowd} calls at once were dropped, the last first")).await
+}
+
+fn drop_in_order<T>(values: Vec<T>) {
+    for value in values {
+        drop(value);
+    }
+}
+
+pub(super) async fn drop_wakes(env: &Env<'_>) -> Verdict {
+    let crowd = env.contract.crowd;
+    let mut rig = env.rig();
+    let mut calls = rig.held(crowd, Through::Clones).await;
+    let at_first = rig.admission(&calls);
+    let mut left = at_first.admitted + at_first.waiting;
+    while left > 0 {
+        // Those who run, from the front: the front of the queue then moves up.
+        let in_flight = rig.probe.in_flight();
+        let Some(first) = calls.iter().position(|call| in_flight.contains(&call.id())) else {
+            return Err(format!("{left} calls wait, and none runs"));
+        };
+        drop(calls.remove(first));
+        left -= 1;
+        rig.settle(&mut calls).await;
+        let running = rig.admission(&calls).admitted;
+        let expected = at_first.admitted.min(left);
+        ensure!(
+            running == expected,
+            "of {crowd} calls {at_first}; when all but {left} of them had been dropped, {running} run and not {expected}"
+        );
+    }
+    Ok(())
+}
+
+pub(super) async fn panic_in_call(env: &Env<'_>) -> Verdict {
+    panics(env, Reply::panic_in_call(), "panics in the inner `call`").await
+}
+
+pub(super) async fn panic_in_future(env: &Env<'_>) -> Verdict {
+    panics(env, Reply::panic(), "panics in the inner future").await?;
+    panics(env, Reply::panic().after_polls(1), "panics in the inner future").await
+}
+
+async fn panics(env: &Env<'_>, reply: Reply, what: &str) -> Verdict {
+    let crowd = env.contract.crowd;
+    let mut rig = env.rig();
+    rig.probe.reply(reply);
+    for _ in 0..crowd {
+        // What an executor does with a task that panicked: the future goes, and its service with it.
+        let mut call = [rig.call()];
+        rig.settle(&mut call).await;
+    }
+    is_as_new(env, &mut rig, &format!("after {crowd} {what}")).await
+}
+
+pub(super) async fn completion(env: &Env<'_>) -> Verdict {
+    let crowd = env.contract.crowd;
+    for (reply, end) in
+        [(Reply::answer(), "answered"), (Reply::unavailable(), "unavailable"), (Reply::fail(), "failed")]
+    {
+        let mut rig = env.rig();
+        rig.probe.reply(reply);
+        let mut calls = rig.crowd(crowd);
+        for call in &mut calls {
+            rig.elapse(std::slice::from_mut(call), Duration::from_secs(3600)).await;
+        }
+        is_as_new(env, &mut rig, &format!("after {crowd} calls ended ({end}), their futures still alive")).await?;
+        drop(calls);
+    }
+    Ok(())
+}
+
+pub(super) async fn readiness_error(env: &Env<'_>) -> Verdict {
+    let crowd = env.contract.crowd;
+    // Those who wait find, once it is their turn, that the service is broken.
+    let mut rig = env.rig();
+    let mut calls = rig.held(crowd, Through::Clones).await;
+    rig.probe.set_readiness(Readiness::Fail);
+    rig.probe.reply(Reply::answer());
+    rig.probe.release_all();
+    rig.settle(&mut calls).await;
+    // Those that were answered are not what this is about: they are gone.
+    calls.retain(|call| !matches!(call.stage(), Stage::Answered(_)));
+    rig.elapse(&mut calls, Duration::from_secs(3600)).await;
+    let waiting = calls.iter().filter(|call| !call.has_ended()).count();
+    ensure!(waiting == 0, "the inner service failed to become ready, and {waiting} calls still wait");
+    is_as_new(env, &mut rig, "after calls ended with an error of readiness, their futures still alive").await?;
+    drop(calls);
+
+    // Those who were called, failed, and want to call again.
+    let mut rig = env.rig();
+    for _ in 0..crowd {
+        rig.probe.set_readiness(Readiness::Ready);
+        rig.probe.reply(Reply::fail().held());
+        let mut call = [rig.call()];
+        rig.settle(&mut call).await;
+        rig.probe.set_readiness(Readiness::Fail);
+        rig.probe.release_all();
+        rig.elapse(&mut call, Duration::from_secs(3600)).await;
+        ensure!(call[0].has_ended(), "the inner service failed to become ready again, and the call goes on");
+    }
+    is_as_new(env, &mut rig, "after calls ended with an error of readiness").await
+}

@@ -1,0 +1,3 @@
+//! The kit, tried on correct layers and on broken ones.
+
+mod correct;
