@@ -28,12 +28,17 @@
 //!   been sent, but a refused connection.
 
 mod classify;
+pub mod deadline_header;
 mod guarded;
 pub mod idempotency;
+pub mod key;
+pub mod redact;
+pub mod respond;
 pub mod retry_after;
 
 pub use self::{
     classify::{HttpClassify, error_outcome},
     guarded::GuardedBody,
     idempotency::Idempotent,
+    respond::{Respond, RespondBody, RespondLayer, problem_response, respond},
 };

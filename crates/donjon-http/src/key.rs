@@ -1,0 +1,32 @@
+//! Which state a request belongs to: extractors for the layers that keep one state a key.
+//!
+//! Each function makes an extractor, which is a [`Key`](donjon_core::Key) of any `http::Request`. A closure is as good:
+//! `|request: &http::Request<Body>| request.headers().get("x-tenant").cloned()`.
+//!
+//! # Example
+//!
+//! ```
+//! use std::net::IpAddr;
+//! use donjon_core::Key;
+//! use donjon_http::key::{self, PeerAddr};
+//!
+//! let mut request = http::Request::get("/")
+//!     .header("x-forwarded-for", "6.6.6.6, 203.0.113.7")
+//!     .body(())?;
+//! request.extensions_mut().insert(PeerAddr("10.0.0.1:4711".parse().unwrap()));
+//!
+//! // Nothing is trusted but the connection itself.
+//! assert_eq!(key::client_ip().key(&request), Some(IpAddr::from([10, 0, 0, 1])));
+//! // One proxy of ours is in front, and has appended whom it saw; what stood there before proves nothing.
+//! assert_eq!(key::client_ip().behind(1).key(&request), Some(IpAddr::from([203, 0, 113, 7])));
+//! # Ok::<(), http::Error>(())
+//! ```
+
+mod client_ip;
+mod forwarded;
+mod parts;
+
+pub use self::{
+    client_ip::{ClientIp, PeerAddr, client_ip},
+    parts::{ApiKey, Authority, Header, Path, api_key, authority, header, path},
+};
