@@ -1,0 +1,271 @@
+use std::{
+    fmt, mem,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use donjon_budget::{Cost, Step};
+use donjon_core::{Deadline, Outcome, Reject, RejectionKind, Scope};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::{
+    NoRetry, Plan, Policy, RetryEvent, RetryInfo, RetryReport,
+    state::{Config, Retrying},
+};
+
+/// The bookkeeping of one call: everything but its pinned future.
+pub(crate) struct Call<P, S, Req> {
+    config: Arc<Config<P>>,
+    again: Again<S, Req>,
+    /// Of the attempt that is running, or was the last to run.
+    attempt: u32,
+    max_attempts: u32,
+    idempotent: bool,
+    report: Option<RetryReport>,
+    /// Of the attempt that is running, where the ambient one is not right as it is.
+    scope: Option<Scope>,
+    /// When the attempt began, if the backoff wants to know.
+    started: Option<Instant>,
+    /// There is none until the first attempt has failed.
+    retrying: Option<Retrying>,
+}
+
+/// What a further attempt is made with.
+pub(crate) enum Again<S, Req> {
+    With { service: S, kept: Req },
+    No(NoRetry),
+}
+
+/// What follows an attempt.
+pub(crate) enum Next<Res, Err> {
+    Return(Result<Res, Err>),
+    Retry { failed: Result<Res, Err>, wait: Duration },
+}
+
+// ===== impl Call =====
+
+impl<P, S, Req> Call<P, S, Req> {
+    pub(crate) fn new(config: Arc<Config<P>>, plan: Plan, max_attempts: u32, again: Again<S, Req>) -> Self {
+        let Plan { idempotent, report, .. } = plan;
+        Self { config, again, attempt: 1, max_attempts, idempotent, report, scope: None, started: None, retrying: None }
+    }
+
+    /// A call that is not looked at.
+    pub(crate) fn bypass(config: Arc<Config<P>>) -> Self {
+        Self::new(config, Plan::new(), 1, Again::No(NoRetry::Disabled))
+    }
+
+    pub(crate) fn with_scope(mut self, scope: Option<Scope>) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    pub(crate) fn with_start(mut self, started: Option<Instant>) -> Self {
+        self.started = started;
+        self
+    }
+
+    pub(crate) fn policy(&self) -> &P {
+        &self.config.policy
+    }
+
+    /// Runs a step of the attempt in its scope.
+    pub(crate) fn enter<R>(&mut self, step: impl FnOnce() -> R) -> R {
+        match &mut self.scope {
+            None => step(),
+            Some(scope) => scope.enter(step),
+        }
+    }
+
+    /// The call is over: what it holds is given back now, even if the future stays alive.
+    pub(crate) fn release(&mut self) {
+        self.again = Again::No(NoRetry::AttemptsExhausted);
+        if let Some(retrying) = self.retrying.take() {
+            retrying.complete();
+        }
+    }
+
+    fn info(&self, reason: Option<NoRetry>) -> RetryInfo {
+        RetryInfo { attempts: self.attempt, reason }
+    }
+}
+
+impl<P, S, Req> Call<P, S, Req>
+where
+    S: Service<Req>,
+    S::Error: Reject,
+    P: Policy<Req, S::Response, S::Error>,
+{
+    /// An attempt has ended: what now?
+    pub(crate) fn judge(&mut self, mut result: Result<S::Response, S::Error>) -> Next<S::Response, S::Error> {
+        if self.config.settings.bypass {
+            return Next::Return(result);
+        }
+        let outcome = self.config.policy.classify(result.as_ref());
+        if outcome.is_success() {
+            self.succeeded(&mut result);
+            return Next::Return(result);
+        }
+        let rejection = result.as_ref().err().and_then(Reject::as_rejection).map(|rejection| rejection.kind());
+        match self.consider(outcome, rejection) {
+            Ok(wait) => Next::Retry { failed: result, wait },
+            Err(reason) => {
+                self.give_up(&mut result, outcome, reason);
+                Next::Return(result)
+            }
+        }
+    }
+
+    /// Ends the call with an error between two attempts.
+    pub(crate) fn abandon(&mut self, error: S::Error, reason: NoRetry) -> Result<S::Response, S::Error> {
+        let outcome = self.config.policy.classify(Err(&error));
+        let mut result = Err(error);
+        self.give_up(&mut result, outcome, reason);
+        result
+    }
+
+    /// Readies the clone that makes the next attempt.
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let Again::With { service, .. } = &mut self.again else {
+            unreachable!("a wait begins only if there is something to call again with");
+        };
+        let mut scope = Scope::current().without_deadline().with_attempt(self.attempt.saturating_add(1));
+        scope.enter(|| service.poll_ready(cx))
+    }
+
+    /// Makes the next attempt, with the service that was just readied.
+    pub(crate) fn send(&mut self) -> S::Future {
+        let Again::With { mut service, kept } = mem::replace(&mut self.again, Again::No(NoRetry::AttemptsExhausted))
+        else {
+            unreachable!("a wait begins only if there is something to call again with");
+        };
+        let Config { policy, settings, state } = &*self.config;
+
+        self.attempt = self.attempt.saturating_add(1);
+        // The last attempt sends what was kept; the others a copy of it.
+        let (mut req, kept) = if self.attempt < self.max_attempts {
+            match policy.replay(&kept) {
+                Ok(copy) => (copy, Ok(kept)),
+                Err(why) => (kept, Err(NoRetry::NotReplayable(why.0))),
+            }
+        } else {
+            (kept, Err(NoRetry::AttemptsExhausted))
+        };
+        policy.prepare(&mut req, self.attempt);
+
+        if let Some(retrying) = &mut self.retrying {
+            retrying.receipt = retrying.withdrawal.take().map(|withdrawal| withdrawal.spend());
+        }
+        state.retries.fetch_add(1, Ordering::Relaxed);
+        self.started = settings.backoff.needs_rtt().then(Instant::now);
+        let mut scope = Scope::current().without_deadline().with_attempt(self.attempt);
+        let attempt = scope.enter(|| service.call(req));
+        self.scope = Some(scope);
+        self.again = match kept {
+            Ok(kept) => Again::With { service, kept },
+            Err(reason) => Again::No(reason),
+        };
+        attempt
+    }
+
+    /// Whether a call that failed so is sent again, and after how long. A yes has paid for it.
+    fn consider(&mut self, outcome: Outcome, rejection: Option<RejectionKind>) -> Result<Duration, NoRetry> {
+        let Config { policy, settings, state } = &*self.config;
+        let cost = match (outcome, rejection) {
+            (Outcome::Success | Outcome::Permanent | Outcome::Cancelled, _) => return Err(NoRetry::NotRetryable),
+            (Outcome::Throttled { .. }, _) => Cost::Throttled,
+            (_, Some(RejectionKind::AttemptTimeout)) => Cost::Timeout,
+            _ => Cost::Failure,
+        };
+        let deadline = Deadline::current();
+        // Somebody who knows the same deadline found it too close: another try would only hear the same.
+        if rejection == Some(RejectionKind::DeadlineExceeded) && outcome.is_unsent() && !deadline.is_never() {
+            return Err(NoRetry::DeadlineTooClose);
+        }
+        if self.max_attempts <= 1 {
+            return Err(NoRetry::Disabled);
+        }
+        if !self.idempotent && !outcome.is_unsent() {
+            return Err(NoRetry::NotIdempotent);
+        }
+        match &self.again {
+            Again::With { kept, .. } => policy.check(kept).map_err(|why| NoRetry::NotReplayable(why.0))?,
+            Again::No(reason) => {
+                settings.budget.record_failure(cost);
+                return Err(*reason);
+            }
+        }
+
+        let others = state.retrying.load(Ordering::Relaxed).saturating_add(u32::from(self.retrying.is_none()));
+        let step = Step::new(self.attempt)
+            .previous(self.retrying.as_ref().map_or(Duration::ZERO, |retrying| retrying.previous_wait))
+            .rtt(self.started.map_or(Duration::ZERO, |started| started.elapsed()))
+            .retrying(others)
+            .throttled(cost == Cost::Throttled)
+            .hint(outcome.retry_after());
+        let mut wait = settings.backoff.delay(&step, state.entropy.next_u64());
+        let asked = settings.backoff.at_least(&step);
+        if let Some(left) = deadline.remaining()
+            && wait >= left
+        {
+            // What was asked for is kept to the whole; the jitter on top of it gives way.
+            if asked.is_zero() || asked >= left {
+                return Err(NoRetry::DeadlineTooClose);
+            }
+            wait = asked;
+        }
+        if asked > settings.max_retry_after {
+            return Err(NoRetry::WaitTooLong);
+        }
+        let withdrawal = settings.budget.withdraw(cost).ok_or(NoRetry::BudgetExhausted)?;
+
+        let retrying = self.retrying.get_or_insert_with(|| Retrying::new(Arc::clone(state)));
+        retrying.withdrawal = Some(withdrawal);
+        retrying.receipt = None;
+        retrying.previous_wait = wait;
+        settings.tell(&RetryEvent::Retrying { attempt: self.attempt, outcome, wait });
+        Ok(wait)
+    }
+
+    fn succeeded(&mut self, result: &mut Result<S::Response, S::Error>) {
+        let Config { policy, settings, state } = &*self.config;
+        let info = self.info(None);
+        if self.attempt == 1 {
+            settings.budget.deposit();
+        } else {
+            state.recovered.fetch_add(1, Ordering::Relaxed);
+            if let Some(receipt) = self.retrying.as_mut().and_then(|retrying| retrying.receipt.take()) {
+                receipt.succeeded();
+            }
+            settings.tell(&RetryEvent::Recovered { attempts: self.attempt });
+            policy.attach(result, info);
+        }
+        if let Some(report) = &self.report {
+            report.set(info);
+        }
+    }
+
+    fn give_up(&mut self, result: &mut Result<S::Response, S::Error>, outcome: Outcome, reason: NoRetry) {
+        let Config { policy, settings, state } = &*self.config;
+        let info = self.info(Some(reason));
+        state.count(reason);
+        settings.tell(&RetryEvent::GaveUp { attempts: self.attempt, outcome, reason });
+        policy.attach(result, info);
+        if let Some(report) = &self.report {
+            report.set(info);
+        }
+    }
+}
+
+impl<P, S, Req> fmt::Debug for Call<P, S, Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("attempt", &self.attempt)
+            .field("max_attempts", &self.max_attempts)
+            .field("idempotent", &self.idempotent)
+            .field("retrying", &self.retrying)
+            .finish_non_exhaustive()
+    }
+}

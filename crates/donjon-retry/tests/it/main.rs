@@ -1,0 +1,3 @@
+//! Tests of donjon-retry.
+
+mod behaviour;
