@@ -30,7 +30,22 @@ pub(super) struct Call {
     response: Option<LocalMessage>,
     flag: Arc<Flag>,
     probe: ProbeHandle,
-    never_called: bool,
+    until: Until,
+    oneshot: bool,
+    polls: usize,
+}
+
+/// How far a call goes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// The service is ready.
+    Ready,
+    /// It was called; the future is never polled.
+    Called,
+    /// The response is there, and is not read.
+    Responded,
+    /// All of the response was read.
+    Read,
 }
 
 /// How far a call is.
@@ -38,7 +53,7 @@ pub(super) struct Call {
 pub(super) enum Stage {
     /// The service is not ready yet.
     Unready,
-    /// The service is ready, and will not be called.
+    /// It is as far as it should go.
     Idle,
     /// The future runs.
     Running,
@@ -98,13 +113,21 @@ impl Call {
             response: None,
             flag: Flag::new(hub),
             probe: probe.clone(),
-            never_called: false,
+            until: Until::Read,
+            oneshot: false,
+            polls: 0,
         }
     }
 
-    /// The same, which readies its service and leaves it at that.
-    pub(super) fn never_called(mut self) -> Self {
-        self.never_called = true;
+    /// The same, which goes this far and leaves it at that.
+    pub(super) fn until(mut self, until: Until) -> Self {
+        self.until = until;
+        self
+    }
+
+    /// The same, which drops the service once that was called.
+    pub(super) fn oneshot(mut self) -> Self {
+        self.oneshot = true;
         self
     }
 
@@ -116,6 +139,22 @@ impl Call {
         &self.stage
     }
 
+    /// How often it was polled.
+    pub(super) fn polls(&self) -> usize {
+        self.polls
+    }
+
+    /// Whether the caller still waits to make it.
+    pub(super) fn is_unready(&self) -> bool {
+        matches!(self.stage, Stage::Unready)
+    }
+
+    /// Whether it came to its own end, so that nobody holds anything for it any more.
+    pub(super) fn has_completed(&self) -> bool {
+        matches!(self.stage, Stage::Answered(_) | Stage::Failed(_) | Stage::Panicked)
+    }
+
+    /// Whether it goes no further.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.stage, Stage::Idle | Stage::Answered(_) | Stage::Failed(_) | Stage::Panicked)
     }
@@ -139,6 +178,7 @@ impl Call {
         if self.has_ended() {
             return;
         }
+        self.polls += 1;
         let waker = self.flag.next_waker();
         let mut cx = Context::from_waker(&waker);
         self.probe.begin_poll();
@@ -169,13 +209,20 @@ impl Call {
                             self.stage = Stage::Failed(error);
                             return;
                         }
-                        Poll::Ready(Ok(())) if self.never_called => {
+                        Poll::Ready(Ok(())) if self.until == Until::Ready => {
                             self.stage = Stage::Idle;
                             return;
                         }
                         Poll::Ready(Ok(())) => {
                             self.future = Some(service.call(self.id));
                             self.stage = Stage::Running;
+                            if self.oneshot {
+                                self.service = None;
+                            }
+                            if self.until == Until::Called {
+                                self.stage = Stage::Idle;
+                                return;
+                            }
                         }
                     }
                 }
@@ -189,6 +236,10 @@ impl Call {
                         }
                         Poll::Ready(Ok(response)) => {
                             self.response = Some(response);
+                            if self.until == Until::Responded {
+                                self.stage = Stage::Idle;
+                                return;
+                            }
                             self.stage = Stage::Reading;
                         }
                     }

@@ -77,12 +77,36 @@ checks! {
     /// An error of readiness in the middle of a call gives everything back.
     ReadinessErrorGivesBack = "readiness-error-gives-back":
         "A call that ends with an error of readiness gives everything back when it ends.";
+    /// A call that is pending goes on when what it waits for comes, whoever polled it last.
+    PendingRegistersWaker = "pending-registers-waker":
+        "`Pending` means that the waker of the last poll is registered.";
+    /// While the inner service does nothing, nobody is polled on and on.
+    PollsBounded = "polls-bounded":
+        "The number of polls is bounded by the number of wakes: no spinning, no polling intervals.";
+    /// A call that is answered at once makes no timer.
+    NoTimerWhenReady = "no-timer-when-ready":
+        "No timer is made unless the inner call is pending.";
+    /// Nothing goes on when the service and its futures are gone.
+    NothingSpawned = "nothing-spawned":
+        "Nothing is spawned behind the caller's back.";
+    /// Over a service that takes a place in `poll_ready` and has few, every call ends.
+    ProgressOverReservations = "progress-over-reservations":
+        "Over an inner service that reserves in `poll_ready`, no call waits for what another one holds for nothing.";
+    /// No inner call starts after the ambient deadline by a layer that waited, and none waits beyond it.
+    DeadlineRespected = "deadline-respected":
+        "Whoever waits or sends again reads the ambient deadline: no work starts after it, and no wait outlasts it.";
+    /// The inner service is called in the scope of its caller.
+    ScopeReachesInner = "scope-reaches-inner":
+        "The inner call runs in the caller's scope: its criticality is the same, its deadline at most shorter.";
     /// `Fresh::fresh` makes a layer with a state of its own. Only where the layer is known to be `Fresh`.
     FreshStartsAnew = "fresh-starts-anew":
         "`fresh` makes a layer with the same settings and a state of its own.";
     /// `Fresh::bypass` makes a layer that lets everything through. Only where the layer is known to be `Fresh`.
     BypassLetsThrough = "bypass-lets-through":
         "`bypass` makes a layer that lets everything through and holds nothing.";
+    /// The central one: after any script of calls, drops, panics and idle clones, the layer is as new.
+    AnyScript = "any-script":
+        "After any script of calls, drops, panics and clones left idle, the layer admits exactly what a new one does.";
 }
 
 impl fmt::Display for Check {

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use donjon_core::Scope;
 
 use super::{
-    call::{Call, Hub, Settled, Stage},
+    call::{Call, Hub, Settled, Stage, Until},
     erase::{Recipe, Subject},
 };
 use crate::{ProbeHandle, Reply};
@@ -100,9 +100,9 @@ impl Rig {
         crowd
     }
 
-    /// A clone that becomes ready and is never called, polled until nobody is woken.
-    pub(super) async fn idle(&mut self) -> Call {
-        let mut idle = [self.call().never_called()];
+    /// A service that becomes ready and is never called, polled until nobody is woken.
+    pub(super) async fn idle(&mut self, service: Box<dyn Subject>) -> Call {
+        let mut idle = [self.call_through(service).until(Until::Ready)];
         self.settle(&mut idle).await;
         let [idle] = idle;
         idle

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// What a [`Probe`](crate::Probe) does with one call: when it ends, and how.
 ///
@@ -101,5 +101,24 @@ impl Reply {
 impl Default for Reply {
     fn default() -> Self {
         Self::answer()
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = match self.end {
+            End::PanicInCall => return f.write_str("a panic in `call`"),
+            _ if self.wait == Wait::Forever => return f.write_str("nothing, for ever"),
+            End::Answer => "an answer",
+            End::Unavailable => "an answer that says unavailable",
+            End::Fail => "an error",
+            End::Panic => "a panic in the future",
+        };
+        match self.wait {
+            Wait::No | Wait::Forever => f.write_str(end),
+            Wait::Polls(polls) => write!(f, "{end} after {polls} more polls"),
+            Wait::For(wait) => write!(f, "{end} after {wait:?}"),
+            Wait::Held => write!(f, "{end} when it is let go"),
+        }
     }
 }

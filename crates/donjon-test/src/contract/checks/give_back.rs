@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Env, Verdict, ensure};
+use super::{Env, LONG, Verdict, ensure};
 use crate::{
     Readiness, Reply,
     contract::{
-        call::Stage,
+        call::{Stage, Until},
         rig::{Rig, Through},
     },
 };
@@ -45,6 +45,16 @@ pub(super) async fn drop_gives_back(env: &Env<'_>) -> Verdict {
         let in_flight = rig.probe.stats().in_flight;
         ensure!(in_flight == 0, "after calls were dropped at poll {polls}, {in_flight} inner calls go on");
         is_as_new(env, &mut rig, &format!("after {crowd} calls were dropped at poll {polls}")).await?;
+    }
+
+    // Before the first poll, and before the response is read.
+    for until in [Until::Called, Until::Responded] {
+        let mut rig = env.rig();
+        let mut calls: Vec<_> = rig.crowd(crowd).into_iter().map(|call| call.until(until)).collect();
+        rig.settle(&mut calls).await;
+        drop_in_order(calls);
+        let when = if until == Until::Called { "before their first poll" } else { "with their responses unread" };
+        is_as_new(env, &mut rig, &format!("after {crowd} calls were dropped {when}")).await?;
     }
 
     // All at once, the first ones first, while some run and some wait.
@@ -120,10 +130,31 @@ pub(super) async fn completion(env: &Env<'_>) -> Verdict {
         rig.probe.reply(reply);
         let mut calls = rig.crowd(crowd);
         for call in &mut calls {
-            rig.elapse(std::slice::from_mut(call), Duration::from_secs(3600)).await;
+            rig.elapse(std::slice::from_mut(call), LONG).await;
         }
         is_as_new(env, &mut rig, &format!("after {crowd} calls ended ({end}), their futures still alive")).await?;
         drop(calls);
+    }
+    completion_wakes(env).await
+}
+
+/// Those who wait go on when a call ends, though its future stays alive.
+async fn completion_wakes(env: &Env<'_>) -> Verdict {
+    let crowd = env.contract.crowd;
+    let mut rig = env.rig();
+    let mut calls = rig.held(crowd, Through::Clones).await;
+    let at_first = rig.admission(&calls);
+    let mut left = at_first.admitted + at_first.waiting;
+    while left > 0 && rig.probe.release(1) == 1 {
+        left -= 1;
+        rig.settle(&mut calls).await;
+        let running = rig.probe.stats().in_flight;
+        let expected = at_first.admitted.min(left);
+        ensure!(
+            running == expected,
+            "of {crowd} calls {at_first}; when all but {left} of them had ended, their futures still alive, {running} \
+             run and not {expected}"
+        );
     }
     Ok(())
 }
@@ -139,7 +170,7 @@ pub(super) async fn readiness_error(env: &Env<'_>) -> Verdict {
     rig.settle(&mut calls).await;
     // Those that were answered are not what this is about: they are gone.
     calls.retain(|call| !matches!(call.stage(), Stage::Answered(_)));
-    rig.elapse(&mut calls, Duration::from_secs(3600)).await;
+    rig.elapse(&mut calls, LONG).await;
     let waiting = calls.iter().filter(|call| !call.has_ended()).count();
     ensure!(waiting == 0, "the inner service failed to become ready, and {waiting} calls still wait");
     is_as_new(env, &mut rig, "after calls ended with an error of readiness, their futures still alive").await?;
@@ -154,7 +185,7 @@ pub(super) async fn readiness_error(env: &Env<'_>) -> Verdict {
         rig.settle(&mut call).await;
         rig.probe.set_readiness(Readiness::Fail);
         rig.probe.release_all();
-        rig.elapse(&mut call, Duration::from_secs(3600)).await;
+        rig.elapse(&mut call, LONG).await;
         ensure!(call[0].has_ended(), "the inner service failed to become ready again, and the call goes on");
     }
     is_as_new(env, &mut rig, "after calls ended with an error of readiness").await

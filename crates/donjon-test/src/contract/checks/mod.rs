@@ -1,12 +1,20 @@
 //! The checks themselves. Each gets a factory of layers, and says what it saw that should not be.
 
+mod deadline;
 mod give_back;
 mod pass;
+mod progress;
+mod script;
 mod share;
 
-use super::{Check, Env, paused};
+use std::time::Duration;
+
+use super::{Check, Env, message, paused, timeless};
 
 type Verdict = Result<(), String>;
+
+/// Longer than any layer sleeps between two attempts, and than any wait.
+const LONG: Duration = Duration::from_secs(3600);
 
 pub(super) fn run(check: Check, env: &Env<'_>) -> Verdict {
     match check {
@@ -25,8 +33,16 @@ pub(super) fn run(check: Check, env: &Env<'_>) -> Verdict {
         Check::PanicInFutureGivesBack => paused(Box::pin(give_back::panic_in_future(env))),
         Check::CompletionGivesBack => paused(Box::pin(give_back::completion(env))),
         Check::ReadinessErrorGivesBack => paused(Box::pin(give_back::readiness_error(env))),
+        Check::PendingRegistersWaker => paused(Box::pin(progress::pending_registers_waker(env))),
+        Check::PollsBounded => paused(Box::pin(progress::polls_bounded(env))),
+        Check::NoTimerWhenReady => progress::no_timer_when_ready(env),
+        Check::NothingSpawned => paused(Box::pin(progress::nothing_spawned(env))),
+        Check::ProgressOverReservations => paused(Box::pin(progress::progress_over_reservations(env))),
+        Check::DeadlineRespected => paused(Box::pin(deadline::deadline_respected(env))),
+        Check::ScopeReachesInner => paused(Box::pin(deadline::scope_reaches_inner(env))),
         Check::FreshStartsAnew => paused(Box::pin(share::fresh_starts_anew(env))),
         Check::BypassLetsThrough => paused(Box::pin(share::bypass_lets_through(env))),
+        Check::AnyScript => script::any_script(env),
     }
 }
 

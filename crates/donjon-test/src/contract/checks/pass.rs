@@ -1,17 +1,14 @@
 //! What goes through a layer that has no reason to do anything.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use donjon_core::Reject;
 
-use super::{Env, Verdict, ensure};
+use super::{Env, LONG, Verdict, ensure};
 use crate::{
     ProbeError, Readiness, Reply, Violation,
     contract::call::{Call, Stage},
 };
-
-/// Longer than any layer sleeps between two attempts.
-const LONG: Duration = Duration::from_secs(3600);
 
 pub(super) async fn passes_through(env: &Env<'_>) -> Verdict {
     let mut rig = env.rig();

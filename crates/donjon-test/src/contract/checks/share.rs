@@ -13,7 +13,8 @@ pub(super) async fn idle_holds_nothing(env: &Env<'_>) -> Verdict {
     let mut rig = env.rig();
     let mut idle = Vec::new();
     for _ in 0..crowd {
-        idle.push(rig.idle().await);
+        let clone = rig.service.duplicate();
+        idle.push(rig.idle(clone).await);
     }
     let admission = rig.admits(crowd, Through::Clones).await;
     ensure!(
