@@ -1,0 +1,191 @@
+//! What may be shown: secrets stay out of `Debug` and `Display`.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+
+/// What stands in the place of a secret.
+const MASK: &str = "***";
+
+/// Parts of header names that say that the value is a secret.
+const SECRET_NAMES: [&str; 12] = [
+    "auth",
+    "cookie",
+    "token",
+    "secret",
+    "api-key",
+    "apikey",
+    "api_key",
+    "password",
+    "passwd",
+    "credential",
+    "session",
+    "signature",
+];
+
+/// A URL as it may be shown: the user information and the values of the query are masked.
+///
+/// # Example
+///
+/// ```
+/// use donjon_json::RedactedUrl;
+///
+/// let uri: http::Uri = "https://me:pw@api.example.com/users/42?token=abc&page=2".parse().unwrap();
+/// let url = RedactedUrl::new(&uri);
+/// assert_eq!(url.to_string(), "https://***@api.example.com/users/42?token=***&page=***");
+/// assert_eq!(url.expose(), &uri);
+/// ```
+#[derive(Clone, Copy)]
+pub struct RedactedUrl<'a>(&'a Uri);
+
+/// Headers as they may be shown.
+pub(crate) struct RedactedHeaders<'a>(pub(crate) &'a HeaderMap);
+
+// ===== impl RedactedUrl =====
+
+impl<'a> RedactedUrl<'a> {
+    /// This URL, as it may be shown.
+    #[must_use]
+    pub const fn new(uri: &'a Uri) -> Self {
+        Self(uri)
+    }
+
+    /// The whole URL, with its secrets.
+    #[must_use]
+    pub const fn expose(&self) -> &'a Uri {
+        self.0
+    }
+}
+
+impl fmt::Display for RedactedUrl<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uri = self.0;
+        if let Some(scheme) = uri.scheme_str() {
+            write!(f, "{scheme}://")?;
+        }
+        if let Some(authority) = uri.authority() {
+            write_authority(f, authority.as_str())?;
+        }
+        f.write_str(uri.path())?;
+        match uri.query() {
+            Some(query) => {
+                f.write_str("?")?;
+                write_query(f, query)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for RedactedUrl<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+// ===== impl RedactedHeaders =====
+
+impl fmt::Debug for RedactedHeaders<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (name, value) in self.0 {
+            if is_secret(name, value) {
+                map.entry(name, &format_args!("{MASK}"));
+            } else if is_url(name) {
+                map.entry(name, &redact(&String::from_utf8_lossy(value.as_bytes())));
+            } else {
+                map.entry(name, value);
+            }
+        }
+        map.finish()
+    }
+}
+
+/// Whether the value of this header must not be shown, nor be sent to another origin.
+pub(crate) fn is_secret(name: &HeaderName, value: &HeaderValue) -> bool {
+    value.is_sensitive() || is_secret_name(name)
+}
+
+/// Whether a header of this name is a secret whatever its value.
+pub(crate) fn is_secret_name(name: &HeaderName) -> bool {
+    // The names are lower case by construction.
+    SECRET_NAMES.iter().any(|part| name.as_str().contains(part)) && *name != header::WWW_AUTHENTICATE
+}
+
+fn is_url(name: &HeaderName) -> bool {
+    [header::LOCATION, header::CONTENT_LOCATION, header::REFERER, header::LINK].contains(name)
+}
+
+/// A text that is meant as a URL, and may not be one, as it may be shown.
+pub(crate) fn redact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let (url, query) = match text.split_once('?') {
+        Some((url, query)) => (url, Some(query)),
+        None => (text.split('#').next().unwrap_or(text), None),
+    };
+    let (scheme, rest) = match url.find("//") {
+        Some(at) => url.split_at(at + 2),
+        None => ("", url),
+    };
+    // What stands before an `@` may be a password even where this is no URL: `user:pw@host`.
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    out.push_str(scheme);
+    // Writing to a String does not fail.
+    let _ = write_authority(&mut out, authority);
+    out.push_str(path);
+    if let Some(query) = query {
+        out.push('?');
+        let _ = write_query(&mut out, query.split('#').next().unwrap_or(query));
+    }
+    out
+}
+
+fn write_authority(out: &mut impl fmt::Write, authority: &str) -> fmt::Result {
+    match authority.rsplit_once('@') {
+        Some((_, host)) => write!(out, "{MASK}@{host}"),
+        None => out.write_str(authority),
+    }
+}
+
+fn write_query(out: &mut impl fmt::Write, query: &str) -> fmt::Result {
+    for (index, pair) in query.split('&').enumerate() {
+        if index > 0 {
+            out.write_str("&")?;
+        }
+        match pair.split_once('=') {
+            Some((name, _)) => write!(out, "{name}={MASK}")?,
+            // A pair without a name may be all value.
+            None if pair.is_empty() => {}
+            None => out.write_str(MASK)?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_is_no_url_shows_no_secret() {
+        assert_eq!(redact("https://u:p@h ost/x?k=v#f"), "https://***@h ost/x?k=***");
+        assert_eq!(redact("u:p@host"), "***@host");
+        assert_eq!(redact("/x?v"), "/x?***");
+        assert_eq!(redact("/users/{id}#frag"), "/users/{id}");
+        assert_eq!(redact(""), "");
+    }
+
+    #[test]
+    fn secret_headers_are_known_by_name_or_by_their_mark() {
+        let plain = HeaderValue::from_static("v");
+        let mut marked = plain.clone();
+        marked.set_sensitive(true);
+        for name in ["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-csrf-token"] {
+            assert!(is_secret(&HeaderName::from_static(name), &plain), "{name}");
+        }
+        assert!(is_secret(&header::ACCEPT, &marked));
+        for name in ["accept", "content-type", "retry-after", "www-authenticate", "x-request-id"] {
+            assert!(!is_secret(&HeaderName::from_static(name), &plain), "{name}");
+        }
+    }
+}

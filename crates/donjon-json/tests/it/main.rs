@@ -1,0 +1,6 @@
+//! Behaviour of the JSON client over services in memory, and over one on loopback.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod call;
+mod support;
