@@ -66,7 +66,8 @@ struct Shared {
 // ===== impl Rejection =====
 
 impl Rejection {
-    /// A refusal by the layer of this name (the crate's name without `donjon-`, for donjon's own), at admission.
+    /// A refusal by the layer of this name, at admission. Donjon's own names are those of the layers in small letters:
+    /// `concurrency-limit`, `deadline`, `timeout`.
     #[must_use]
     pub const fn new(kind: RejectionKind, layer: &'static str) -> Self {
         Self { kind, phase: Phase::Admission, layer, retry_after: None, shared: None }
