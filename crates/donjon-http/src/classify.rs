@@ -6,6 +6,7 @@ use crate::retry_after;
 mod transport;
 
 pub use self::transport::error_outcome;
+pub(crate) use self::transport::find;
 
 /// The [`Outcome`] of an HTTP response, or of the error that came instead of one.
 ///

@@ -28,17 +28,21 @@
 //!   been sent, but a refused connection.
 
 mod classify;
+pub mod collect;
 pub mod deadline_header;
 mod guarded;
 pub mod idempotency;
 pub mod key;
 pub mod redact;
+pub mod replay;
 pub mod respond;
 pub mod retry_after;
 
 pub use self::{
     classify::{HttpClassify, error_outcome},
+    collect::{CollectLayer, CollectedBody},
     guarded::GuardedBody,
     idempotency::Idempotent,
+    replay::{ReplayBody, ReplayLayer},
     respond::{Respond, RespondBody, RespondLayer, problem_response, respond},
 };

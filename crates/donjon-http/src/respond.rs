@@ -5,6 +5,7 @@ mod layer;
 mod render;
 mod service;
 
+pub(crate) use self::render::is_grpc;
 pub use self::{
     body::RespondBody,
     layer::{RespondLayer, respond},

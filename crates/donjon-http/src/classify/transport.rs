@@ -43,6 +43,19 @@ pub fn error_outcome(error: &(dyn Error + 'static)) -> Outcome {
     verdict.unwrap_or(transient(Sent::Unknown))
 }
 
+/// The first error of type `E` in the chain, inside of `io::Error`s too.
+pub(crate) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    for _ in 0..LONGEST_CHAIN {
+        let error = next?;
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = inner(error);
+    }
+    None
+}
+
 const fn transient(sent: Sent) -> Outcome {
     Outcome::Transient { sent, retry_after: None }
 }

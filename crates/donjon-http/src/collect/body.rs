@@ -1,0 +1,146 @@
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+
+/// A response body of which the beginning, or all, was read already.
+///
+/// What was read comes first, in the chunks in which it came, then whatever follows. Its trailers are kept.
+pub struct CollectedBody<B> {
+    pub(super) read: Chunks,
+    pub(super) trailers: Option<HeaderMap>,
+    /// What is not yet read.
+    pub(super) rest: Option<B>,
+}
+
+/// The chunks that were read. Most bodies are one, so the first needs no list.
+#[derive(Default)]
+pub(super) struct Chunks {
+    first: Option<Bytes>,
+    more: VecDeque<Bytes>,
+    /// The bytes in all of them.
+    bytes: usize,
+}
+
+// ===== impl CollectedBody =====
+
+impl<B> CollectedBody<B> {
+    /// A body of which nothing was read yet.
+    pub(super) const fn streaming(body: B) -> Self {
+        Self { read: Chunks::new(), trailers: None, rest: Some(body) }
+    }
+
+    /// Whether it was read to its end.
+    pub const fn is_whole(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// All data as one piece, or the body as it is if it was not read to its end. Copies if it came in several chunks;
+    /// the trailers are left out.
+    ///
+    /// # Errors
+    ///
+    /// The body itself, if [`is_whole`](Self::is_whole) is false.
+    #[expect(clippy::result_large_err, reason = "the error is the body itself, given back")]
+    pub fn into_bytes(self) -> Result<Bytes, Self> {
+        if self.is_whole() { Ok(self.read.into_bytes()) } else { Err(self) }
+    }
+}
+
+impl<B> Body for CollectedBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if let Some(chunk) = self.read.pop() {
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
+        }
+        if let Some(rest) = &mut self.rest {
+            return Pin::new(rest).poll_frame(cx);
+        }
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.read.is_empty() && self.trailers.is_none() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.read.bytes as u64;
+        let Some(rest) = &self.rest else { return SizeHint::with_exact(read) };
+        let rest = rest.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(read));
+        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(read)) {
+            hint.set_upper(upper);
+        }
+        hint
+    }
+}
+
+/// An empty body, whole.
+impl<B> Default for CollectedBody<B> {
+    fn default() -> Self {
+        Self { read: Chunks::new(), trailers: None, rest: None }
+    }
+}
+
+impl<B> fmt::Debug for CollectedBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CollectedBody").field("read", &self.read.bytes).field("whole", &self.is_whole()).finish()
+    }
+}
+
+// ===== impl Chunks =====
+
+impl Chunks {
+    const fn new() -> Self {
+        Self { first: None, more: VecDeque::new(), bytes: 0 }
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    pub(super) fn push(&mut self, chunk: Bytes) {
+        if chunk.is_empty() {
+            return;
+        }
+        self.bytes += chunk.len();
+        match &self.first {
+            None => self.first = Some(chunk),
+            Some(_) => self.more.push_back(chunk),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let chunk = self.first.take()?;
+        self.first = self.more.pop_front();
+        self.bytes -= chunk.len();
+        Some(chunk)
+    }
+
+    fn into_bytes(mut self) -> Bytes {
+        if self.more.is_empty() {
+            return self.first.unwrap_or_default();
+        }
+        let mut all = BytesMut::with_capacity(self.bytes);
+        while let Some(chunk) = self.pop() {
+            all.extend_from_slice(&chunk);
+        }
+        all.freeze()
+    }
+}
