@@ -86,7 +86,12 @@ where
             let place = place(&limit, &uri, in_time, deadline).await?;
             // A connection may outlive the call that asked for it, so only its own timeout ends it.
             let io = match in_time.instant() {
-                Some(at) => timeout_at(at, connect(inner, uri)).await.map_err(|_| ConnectTimeout(timeout))??,
+                Some(at) => match timeout_at(at, connect(inner, uri)).await {
+                    Ok(Ok(io)) => io,
+                    // The share of time of the last address ends with the whole, and may be seen first.
+                    Ok(Err(error)) if !in_time.has_passed() => return Err(error),
+                    Ok(Err(_)) | Err(_) => return Err(ConnectTimeout(timeout).into()),
+                },
                 None => connect(inner, uri).await?,
             };
             Ok(Counted { io, _place: place })

@@ -39,7 +39,8 @@ pub enum TransportErrorKind {
 }
 
 enum Cause {
-    Message(&'static str),
+    /// What is wrong with the URL, and the same as classifiers know it.
+    Url(&'static str, io::Error),
     Rejected(Rejection),
     Client(hyper_util::client::legacy::Error),
     Body(hyper::Error),
@@ -57,7 +58,11 @@ pub(crate) struct Abandoned;
 
 impl TransportError {
     pub(crate) fn invalid_url(origin: Option<Origin>, message: &'static str) -> Self {
-        Self { kind: TransportErrorKind::InvalidUrl, origin, cause: Cause::Message(message) }
+        Self {
+            kind: TransportErrorKind::InvalidUrl,
+            origin,
+            cause: Cause::Url(message, io::ErrorKind::InvalidInput.into()),
+        }
     }
 
     pub(crate) fn client(origin: Option<Origin>, error: hyper_util::client::legacy::Error) -> Self {
@@ -112,7 +117,7 @@ impl fmt::Debug for TransportError {
             out.field("origin", &format_args!("{origin}"));
         }
         match &self.cause {
-            Cause::Message(message) => out.field("message", message),
+            Cause::Url(message, _) => out.field("message", message),
             Cause::Rejected(rejection) => out.field("source", rejection),
             Cause::Client(error) => out.field("source", error),
             Cause::Body(error) => out.field("source", error),
@@ -140,7 +145,7 @@ impl fmt::Display for TransportError {
             write!(f, " ({origin})")?;
         }
         match &self.cause {
-            Cause::Message(message) => write!(f, ": {message}"),
+            Cause::Url(message, _) => write!(f, ": {message}"),
             Cause::Rejected(_) | Cause::Client(_) | Cause::Body(_) => Ok(()),
         }
     }
@@ -149,7 +154,7 @@ impl fmt::Display for TransportError {
 impl Error for TransportError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.cause {
-            Cause::Message(_) => None,
+            Cause::Url(_, error) => Some(error),
             Cause::Rejected(rejection) => Some(rejection),
             Cause::Client(error) => Some(error),
             Cause::Body(error) => Some(error),

@@ -22,6 +22,7 @@ const LONGEST_CHAIN: usize = 64;
 /// | h2: the peer reset the stream with `REFUSED_STREAM` (RFC 9113, section 8.7) | transient, not sent |
 /// | h2: the peer's `GOAWAY` excludes the stream (section 6.8) | transient, not sent |
 /// | `io::ErrorKind::ConnectionRefused` | transient, not sent |
+/// | `io::ErrorKind::InvalidInput` (what was asked for cannot be done: a URL that nothing can be sent to) | permanent |
 /// | any other error | transient, unknown |
 ///
 /// The errors of hyper, hyper-util and h2 need the feature `hyper`. An `io::Error` hides the error that it wraps from
@@ -75,7 +76,11 @@ fn known(error: &(dyn Error + 'static)) -> Option<Outcome> {
     }
     let error = error.downcast_ref::<io::Error>()?;
     // The other kinds of a failed connect (unreachable, timed out) also come from a connection that has carried bytes.
-    (error.kind() == io::ErrorKind::ConnectionRefused).then_some(transient(Sent::NotSent))
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Some(transient(Sent::NotSent)),
+        io::ErrorKind::InvalidInput => Some(Outcome::Permanent),
+        _ => None,
+    }
 }
 
 #[cfg(feature = "hyper")]

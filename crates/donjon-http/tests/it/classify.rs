@@ -106,6 +106,12 @@ fn a_refused_connection_was_not_sent() {
 }
 
 #[test]
+fn what_cannot_be_done_is_permanent() {
+    assert_eq!(error_outcome(&io::Error::from(io::ErrorKind::InvalidInput)), Outcome::Permanent);
+    assert_eq!(error_outcome(&Wrap(Box::new(io::Error::from(io::ErrorKind::InvalidInput)))), Outcome::Permanent);
+}
+
+#[test]
 fn a_chain_that_points_at_itself_ends() {
     #[derive(Debug)]
     struct Ring;

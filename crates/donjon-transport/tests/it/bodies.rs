@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use donjon_transport::{Transport, transport};
 use futures_util::stream;
-use http::{HeaderMap, Request};
+use http::Request;
 use http_body_util::{BodyExt, Empty, Full, StreamBody, channel::Channel};
 use hyper::body::{Body, Frame};
 use tower::ServiceExt;
@@ -52,7 +52,7 @@ async fn data_of_any_buffer_arrive_whole() {
 async fn trailers_go_both_ways() {
     let upstream = Upstream::start().await;
     let client = Transport::builder().http2_only().build();
-    let mut trailers = HeaderMap::new();
+    let mut trailers = http::HeaderMap::new();
     trailers.insert("checksum", "7".parse().unwrap());
     let frames = [Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(b"data"))), Ok(Frame::trailers(trailers))];
     let request = Request::post(upstream.url("/echo")).body(StreamBody::new(stream::iter(frames))).unwrap();

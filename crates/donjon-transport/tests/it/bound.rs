@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use donjon_core::{Reject, RejectionKind, Scope};
+use donjon_core::{Classify, Outcome, Reject, RejectionKind, Scope};
+use donjon_http::HttpClassify;
 use donjon_transport::{Transport, TransportErrorKind};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::Request;
@@ -163,6 +164,8 @@ async fn waiting_ends_with_the_connect_timeout() {
     assert_eq!(error.kind(), TransportErrorKind::Rejected);
     assert_eq!(error.as_rejection().unwrap().kind(), RejectionKind::Overloaded);
     assert_eq!(error.to_string(), format!("no connection is free (http://{})", upstream.address()));
+    let outcome = HttpClassify::new().classify(Err::<&http::Response<()>, _>(&error));
+    assert_eq!(outcome, Outcome::Refused { retry_after: None });
     upstream.release(1);
     assert_eq!(held.await, "held");
     assert_eq!(text(&client, upstream.url("/ok")).await, "ok");

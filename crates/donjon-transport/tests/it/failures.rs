@@ -2,7 +2,8 @@
 
 use std::{error::Error, time::Duration};
 
-use donjon_core::Reject;
+use donjon_core::{CallError, Classify, Outcome, Reject, Sent};
+use donjon_http::HttpClassify;
 use donjon_transport::{Transport, TransportError, TransportErrorKind, transport};
 use http_body_util::BodyExt;
 use tokio::{
@@ -17,6 +18,15 @@ use crate::behaviour::get;
 fn is_connect(error: &TransportError) -> bool {
     let error = error.source().and_then(|error| error.downcast_ref::<hyper_util::client::legacy::Error>());
     error.is_some_and(hyper_util::client::legacy::Error::is_connect)
+}
+
+/// What a retry makes of it.
+fn outcome(error: TransportError) -> Outcome {
+    HttpClassify::new().classify(Err::<&http::Response<()>, _>(&CallError::from(error)))
+}
+
+fn transient(sent: Sent) -> Outcome {
+    Outcome::Transient { sent, retry_after: None }
 }
 
 fn chain(error: &TransportError) -> String {
@@ -65,6 +75,7 @@ async fn a_refused_port_is_told_as_not_connected() {
     assert_eq!(error.to_string(), format!("cannot connect (http://{address})"));
     assert!(chain(&error).to_lowercase().contains("refused"), "{}", chain(&error));
     assert!(!format!("{error:?} {}", chain(&error)).contains("secret"), "{error:?}");
+    assert_eq!(outcome(error), transient(Sent::NotSent));
     assert_eq!(client.open_connections(), 0);
 }
 
@@ -83,6 +94,8 @@ async fn connecting_ends_with_the_connect_timeout() {
     assert_eq!(error.kind(), TransportErrorKind::ConnectTimeout, "{error:?}");
     assert!(is_connect(&error), "{error:?}");
     assert_eq!(error.to_string(), format!("cannot connect in time (http://{address})"));
+    assert!(chain(&error).contains("no connection within the connect timeout of 150ms"), "{}", chain(&error));
+    assert_eq!(outcome(error), transient(Sent::NotSent));
     assert_eq!(client.open_connections(), 0);
 }
 
@@ -104,6 +117,7 @@ async fn a_server_that_closes_before_it_answers_is_told_as_no_response() {
     assert_eq!(error.kind(), TransportErrorKind::Exchange, "{error:?}");
     assert!(!is_connect(&error));
     assert_eq!(error.to_string(), format!("no response (http://{address})"));
+    assert_eq!(outcome(error), transient(Sent::Unknown));
 }
 
 #[tokio::test]
@@ -150,7 +164,7 @@ async fn a_url_that_cannot_be_sent_to_is_told_before_anything_is_sent() {
         let error = client.clone().oneshot(get(url)).await.unwrap_err();
         assert_eq!(error.kind(), TransportErrorKind::InvalidUrl, "{url}");
         assert!(error.to_string().contains(says), "{url}: {error}");
-        assert!(error.source().is_none());
+        assert_eq!(outcome(error), Outcome::Permanent);
     }
     let mut tunnel = get("example.com:443");
     *tunnel.method_mut() = http::Method::CONNECT;
