@@ -1,6 +1,6 @@
 //! The main job: the same calls to the same unreliable upstream, the naive way and through the stack.
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use tokio::time::Instant;
 
@@ -8,27 +8,30 @@ use crate::{
     arrivals::{Arrivals, ITEMS},
     cli::Cli,
     fate::Fates,
+    fault::Fault,
     interrupt::Interrupt,
     load::offer,
     naive::Naive,
     progress::Progress,
-    report::{Figures, Report, write},
-    table::table,
+    report::{Figures, Report, ReportFile},
+    stack::{Settings, Stack},
+    table::{self, table},
     tally::Tally,
     upstream::{Outage, Upstream},
     way::Way,
 };
 
 /// Runs both ways, prints the table and writes the report. Fails if a call of the stack was lost, or on an interrupt.
-pub(crate) async fn run(cli: &Cli) -> io::Result<ExitCode> {
+pub(crate) async fn run(cli: &Cli) -> Result<ExitCode, Fault> {
+    let file = cli.report.as_deref().map(ReportFile::create).transpose()?;
     let mut interrupt = Interrupt::listen();
     let mut report = Report { naive: naive(cli, &mut interrupt).await?, ..Report::default() };
     if !interrupt.is_asked() {
-        report.stack = Figures::default();
+        report.stack = stack(cli, &mut interrupt).await?;
     }
-    print!("{}", table(&[("naive", &report.naive), ("stack", &report.stack)]));
-    if let Some(path) = &cli.report {
-        write(path, &report)?;
+    print!("{}", table(&[("naive", &report.naive), ("stack", &report.stack)], table::Upstream::Own));
+    if let Some(file) = file {
+        file.write(&report)?;
     }
     Ok(match (interrupt.is_asked(), report.stack.lost) {
         (true, _) => ExitCode::from(130),
@@ -37,7 +40,7 @@ pub(crate) async fn run(cli: &Cli) -> io::Result<ExitCode> {
     })
 }
 
-async fn naive(cli: &Cli, interrupt: &mut Interrupt) -> io::Result<Figures> {
+async fn naive(cli: &Cli, interrupt: &mut Interrupt) -> Result<Figures, Fault> {
     let upstream = start(cli).await?;
     let way = Naive::new(&upstream, ITEMS, cli.concurrency, cli.deadline);
     let tally = load("naive", cli, &way, &upstream, interrupt).await;
@@ -45,10 +48,19 @@ async fn naive(cli: &Cli, interrupt: &mut Interrupt) -> io::Result<Figures> {
     Ok(Figures { max_permits, ..Figures::new(&tally, &upstream.counts(), cli.deadline) })
 }
 
+async fn stack(cli: &Cli, interrupt: &mut Interrupt) -> Result<Figures, Fault> {
+    let upstream = start(cli).await?;
+    let way = Stack::new(Settings::from(cli)).base(&upstream.base()).map_err(|e| Fault::failed("the base URL", e))?;
+    let tally = load("stack", cli, &way, &upstream, interrupt).await;
+    let (max_permits, rejections) = (way.max_permits(), way.rejections());
+    Ok(Figures { max_permits, rejections, ..Figures::new(&tally, &upstream.counts(), cli.deadline) })
+}
+
 /// An upstream of its own for each way: same fates, counts from zero.
-async fn start(cli: &Cli) -> io::Result<Upstream> {
+async fn start(cli: &Cli) -> Result<Upstream, Fault> {
     let fates = Fates { seed: cli.seed, fail_rate: cli.fail_rate };
-    Upstream::start(fates, Outage { at: cli.outage_at, length: cli.outage }).await
+    let outage = Outage { at: cli.outage_at, length: cli.outage };
+    Upstream::start(fates, outage).await.map_err(|error| Fault::failed("the upstream cannot start", error))
 }
 
 async fn load<W: Way>(name: &'static str, cli: &Cli, way: &W, upstream: &Upstream, interrupt: &mut Interrupt) -> Tally {

@@ -8,19 +8,27 @@ mod cli;
 mod counts;
 mod demo;
 mod fate;
+mod fault;
 mod interrupt;
 mod item;
+mod job;
 mod kinds;
+mod lines;
 mod load;
 mod naive;
+mod output;
 mod progress;
 mod reply_body;
 mod report;
+mod result_line;
 mod seed;
+mod sent;
 mod socket;
+mod stack;
 mod table;
 mod tally;
 mod upstream;
+mod urls;
 mod way;
 mod zipf;
 
@@ -28,14 +36,25 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    match demo::run(&cli).await {
-        Ok(code) => code,
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
-    }
+    };
+    let result = runtime.block_on(async {
+        match &cli.urls {
+            Some(path) => urls::run(&cli, path).await,
+            None => demo::run(&cli).await,
+        }
+    });
+    // Not waited for: a thread may be stuck in a read of standard input.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|fault| {
+        eprintln!("error: {fault}");
+        fault.code()
+    })
 }

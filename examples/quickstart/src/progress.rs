@@ -51,6 +51,14 @@ impl Progress {
             bar.inc(1);
         }
     }
+
+    /// Says something on stderr, above the line.
+    pub(crate) fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
 }
 
 impl Drop for Progress {

@@ -1,15 +1,21 @@
 //! The figures of one way, as the table shows them and as `--report` writes them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs::File, io::Write, path::Path};
 
 use serde::Serialize;
 
-use crate::{counts::Counts, tally::Tally, way::Kind};
+use crate::{counts::Counts, fault::Fault, tally::Tally, way::Kind};
 
 /// Both ways.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Report {
     pub(crate) naive: Figures,
+    pub(crate) stack: Figures,
+}
+
+/// The user's own endpoints.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct UrlsReport {
     pub(crate) stack: Figures,
 }
 
@@ -92,14 +98,27 @@ impl Figures {
     }
 }
 
-/// To the microsecond.
-fn rounded(ms: f64) -> f64 {
+/// Milliseconds to the microsecond.
+pub(crate) fn rounded(ms: f64) -> f64 {
     (ms * 1_000.0).round() / 1_000.0
 }
 
-/// Writes a report as JSON.
-pub(crate) fn write(path: &std::path::Path, report: &impl Serialize) -> std::io::Result<()> {
-    let mut json = serde_json::to_vec_pretty(report)?;
-    json.push(b'\n');
-    std::fs::write(path, json)
+/// The file that a report will be written to.
+#[derive(Debug)]
+pub(crate) struct ReportFile(File);
+
+// ===== impl ReportFile =====
+
+impl ReportFile {
+    /// Makes the file, so that one that cannot be made is known before the work and not after it.
+    pub(crate) fn create(path: &Path) -> Result<Self, Fault> {
+        File::create(path).map(Self).map_err(|error| Fault::usage(path, error))
+    }
+
+    /// Writes the report as JSON.
+    pub(crate) fn write(mut self, report: &impl Serialize) -> Result<(), Fault> {
+        let mut json = serde_json::to_vec_pretty(report).expect("a report is numbers and text");
+        json.push(b'\n');
+        self.0.write_all(&json).map_err(|error| Fault::failed("the report cannot be written", error))
+    }
 }

@@ -8,16 +8,22 @@ pub(crate) enum Stream {
     Arrivals = 1,
     Urls = 2,
     Fates = 3,
+    Jitter = 4,
 }
 
 /// The random numbers of a stream.
 pub(crate) fn rng(seed: u64, stream: Stream) -> Rng {
-    Rng::with_seed(mix(mix(seed) ^ stream as u64))
+    Rng::with_seed(seed_of(seed, stream))
 }
 
 /// The random numbers of one event of a stream: the same for the same event, whatever happened before it.
 pub(crate) fn rng_of(seed: u64, stream: Stream, event: u64) -> Rng {
-    Rng::with_seed(mix(mix(mix(seed) ^ stream as u64) ^ event))
+    Rng::with_seed(mix(seed_of(seed, stream) ^ event))
+}
+
+/// A seed for somebody else's random numbers.
+pub(crate) fn seed_of(seed: u64, stream: Stream) -> u64 {
+    mix(mix(seed) ^ stream as u64)
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): neighbouring inputs give unrelated outputs.

@@ -4,8 +4,17 @@ use std::fmt::Write;
 
 use crate::report::Figures;
 
+/// Whose the upstream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    /// Ours: what it counts is known.
+    Own,
+    /// Somebody else's: what was sent is known.
+    Foreign,
+}
+
 /// The table of these ways, each with its name.
-pub(crate) fn table(ways: &[(&str, &Figures)]) -> String {
+pub(crate) fn table(ways: &[(&str, &Figures)], upstream: Upstream) -> String {
     let mut rows: Vec<(String, Vec<String>)> = Vec::new();
     let mut row = |name: &str, cell: &dyn Fn(&Figures) -> String| {
         rows.push((name.to_owned(), ways.iter().map(|(_, figures)| cell(figures)).collect()));
@@ -26,9 +35,11 @@ pub(crate) fn table(ways: &[(&str, &Figures)]) -> String {
     row("slowest", &|f| ms(f.max_ms));
     row("deadline", &|f| ms(f.deadline_ms as f64));
     row("most in flight, limit's count", &|f| f.max_permits.to_string());
-    row("most in flight, upstream's", &|f| f.upstream_max_in_flight.to_string());
-    row("upstream calls in the outage", &|f| f.outage.upstream_calls.to_string());
-    row("  first attempts of them", &|f| f.outage.first_attempts.to_string());
+    if upstream == Upstream::Own {
+        row("most in flight, upstream's", &|f| f.upstream_max_in_flight.to_string());
+        row("upstream calls in the outage", &|f| f.outage.upstream_calls.to_string());
+        row("  first attempts of them", &|f| f.outage.first_attempts.to_string());
+    }
 
     let first = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut out = String::new();
@@ -61,7 +72,7 @@ fn ms(ms: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Figures, table};
+    use super::{Figures, Upstream, table};
 
     #[test]
     fn both_ways_stand_side_by_side_and_every_kind_of_failure_has_a_row() {
@@ -75,7 +86,7 @@ mod tests {
             ..Figures::default()
         };
         let stack = Figures { calls: 10, answered: 10, misses: 10, upstream_calls: 13, ..Figures::default() };
-        let table = table(&[("naive", &naive), ("stack", &stack)]);
+        let table = table(&[("naive", &naive), ("stack", &stack)], Upstream::Own);
         let line = |start: &str| {
             let line = table.lines().find(|line| line.starts_with(start)).unwrap();
             line[start.len()..].split_whitespace().collect::<Vec<_>>().join(" ")
@@ -83,6 +94,7 @@ mod tests {
         assert_eq!(line("answered"), "8 (80.00 %) 10 (100.00 %)");
         assert_eq!(line("  status-500"), "2 -");
         assert_eq!(line("upstream calls"), "10 (1.000x) 13 (1.300x)");
+        assert!(table.contains("outage") && !super::table(&[("stack", &stack)], Upstream::Foreign).contains("outage"));
         assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     }
 }

@@ -1,0 +1,113 @@
+//! The stack: deadline, retry, limit, attempt timeout, transport.
+
+use std::time::Duration;
+
+use donjon_concurrency_limit::{ConcurrencyLimitLayer, Handle};
+use donjon_core::{CallError, Reject};
+use donjon_json::{BoxJsonClient, JsonClient, JsonError, JsonErrorKind};
+use donjon_retry::RetryLayer;
+use donjon_timeout::{DeadlineLayer, TimeoutLayer};
+use donjon_transport::transport;
+use http::HeaderName;
+use tower::ServiceBuilder;
+
+use crate::{
+    cli::Cli,
+    item::Item,
+    kinds::transport_kind,
+    seed::{self, Stream},
+    sent,
+    upstream::{ATTEMPT, CALL_ID},
+    way::{Done, Kind, Way, status_kind},
+};
+
+/// What differs from one use of the stack to the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Attempts in flight at once.
+    pub(crate) concurrency: usize,
+    /// Attempts that may wait for their turn.
+    pub(crate) queue: usize,
+    /// For a call with all that belongs to it.
+    pub(crate) deadline: Duration,
+    /// For one attempt.
+    pub(crate) attempt_timeout: Duration,
+    /// Of the jitter.
+    pub(crate) seed: u64,
+}
+
+/// A JSON client over the stack, and the end of its limit that an operator holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Stack {
+    pub(crate) api: BoxJsonClient,
+    limit: Handle,
+}
+
+// ===== impl Settings =====
+
+impl From<&Cli> for Settings {
+    /// With room for as many as arrive within the deadline: nobody waits who does not have to give up anyway.
+    fn from(cli: &Cli) -> Self {
+        Self {
+            concurrency: cli.concurrency,
+            queue: (cli.rate * cli.deadline.as_secs_f64()).ceil() as usize,
+            deadline: cli.deadline,
+            attempt_timeout: cli.attempt_timeout,
+            seed: seed::seed_of(cli.seed, Stream::Jitter),
+        }
+    }
+}
+
+// ===== impl Stack =====
+
+impl Stack {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let limit = ConcurrencyLimitLayer::http(settings.concurrency).queue(settings.queue).max_wait(settings.deadline);
+        let stack = ServiceBuilder::new()
+            .layer(DeadlineLayer::http(settings.deadline))
+            .layer(RetryLayer::http().seed(settings.seed).attempt_header(HeaderName::from_static(ATTEMPT)))
+            .layer(limit.clone())
+            .layer(TimeoutLayer::http(settings.attempt_timeout))
+            .map_request(sent::count)
+            .map_err(CallError::from)
+            .service(transport());
+        Self { api: JsonClient::new(stack).boxed(), limit: limit.handle() }
+    }
+
+    /// With this base URL.
+    pub(crate) fn base(mut self, url: &str) -> Result<Self, JsonError> {
+        self.api = self.api.base(url)?;
+        Ok(self)
+    }
+
+    /// The most attempts that were ever in flight.
+    pub(crate) fn max_permits(&self) -> u64 {
+        self.limit.stats().max_in_flight as u64
+    }
+
+    /// Attempts that the limit refused, at once or after a wait.
+    pub(crate) fn rejections(&self) -> u64 {
+        let stats = self.limit.stats();
+        stats.refused + stats.timed_out
+    }
+}
+
+impl Way for Stack {
+    async fn call(&self, id: u64, item: usize) -> Done {
+        let call = self.api.get("/items/{id}").path("id", item + 1).header(CALL_ID, id).send::<Item>();
+        let (result, attempts) = sent::counting(call).await;
+        Done { result: result.map(drop).map_err(|error| kind(&error)), attempts }
+    }
+}
+
+/// A short name for why a call failed.
+pub(crate) fn kind(error: &JsonError) -> Kind {
+    if let Some(rejection) = error.as_rejection() {
+        return rejection.kind().as_str().into();
+    }
+    match (error.kind(), error.status()) {
+        (JsonErrorKind::Status, Some(status)) => status_kind(status),
+        (JsonErrorKind::Transport | JsonErrorKind::Body, _) => transport_kind(error).into(),
+        (kind, _) => kind.as_str().into(),
+    }
+}

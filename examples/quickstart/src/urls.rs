@@ -1,0 +1,212 @@
+//! `--urls`: the calls of a file or of standard input, through the stack, one line of result each.
+
+use std::{io, path::Path, process::ExitCode};
+
+use donjon_json::{Call, Reply};
+use serde_json::value::RawValue;
+use tokio::{
+    io::{AsyncBufRead, BufReader},
+    sync::mpsc,
+    task::JoinSet,
+    time::Instant,
+};
+
+use crate::{
+    cli::Cli,
+    fault::Fault,
+    interrupt::Interrupt,
+    job::Job,
+    lines::Lines,
+    output::Output,
+    progress::Progress,
+    report::{Figures, ReportFile, UrlsReport, rounded},
+    result_line::{ResultLine, Source, on_one_line},
+    sent,
+    stack::{Settings, Stack, kind},
+    table::{Upstream, table},
+    tally::Tally,
+    way::Done,
+};
+
+/// Something of the input.
+enum Input {
+    Job(u64, Job),
+    Bad(u64, String),
+    Broken(io::Error),
+}
+
+/// A call that has its result.
+struct Finished {
+    id: u64,
+    latency: std::time::Duration,
+    done: Done,
+    line: Vec<u8>,
+}
+
+/// What has come of the input so far.
+struct Progressed {
+    tally: Tally,
+    sent: u64,
+    bad_lines: u64,
+    broken: bool,
+}
+
+/// Makes the calls and writes their results; the table goes to stderr. Succeeds if every line was good and was
+/// answered with 2xx. What was interrupted, or is in a bad line, has no result.
+pub(crate) async fn run(cli: &Cli, path: &Path) -> Result<ExitCode, Fault> {
+    let input = open_input(path).await?;
+    let output = open_output(cli, path)?;
+    let report = cli.report.as_deref().map(ReportFile::create).transpose()?;
+    let mut interrupt = Interrupt::listen();
+
+    let stack = Stack::new(Settings { queue: window(cli), ..Settings::from(cli) });
+    let progress = Progress::new("urls", None, None);
+    let mut so_far = Progressed { tally: Tally::new(), sent: 0, bad_lines: 0, broken: false };
+    make_calls(cli, &stack, input, &output, &progress, &mut interrupt, &mut so_far).await;
+    drop(progress);
+
+    let Progressed { tally, sent, bad_lines, broken } = so_far;
+    let figures = Figures {
+        upstream_calls: sent,
+        rejections: stack.rejections(),
+        max_permits: stack.max_permits(),
+        ..Figures::of_results(&tally, cli.deadline)
+    };
+    eprint!("{}", table(&[("stack", &figures)], Upstream::Foreign));
+    if bad_lines > 0 {
+        eprintln!("bad lines, skipped: {bad_lines}");
+    }
+    let all_answered = figures.answered == figures.calls;
+    if let Some(report) = report {
+        report.write(&UrlsReport { stack: figures })?;
+    }
+    output.finish().map_err(|error| Fault::failed("the results cannot be written", error))?;
+    let good = all_answered && bad_lines == 0 && !broken && !interrupt.is_asked();
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How many calls are begun at once. Those that sleep before a retry hold no place under the limit, so it is twice the
+/// limit: while some sleep there are others to run, and yet nobody waits in line for longer than an attempt takes.
+fn window(cli: &Cli) -> usize {
+    cli.concurrency.saturating_mul(2)
+}
+
+async fn make_calls(
+    cli: &Cli,
+    stack: &Stack,
+    input: Box<dyn AsyncBufRead + Send + Unpin>,
+    output: &Output,
+    progress: &Progress,
+    interrupt: &mut Interrupt,
+    so_far: &mut Progressed,
+) {
+    let (found, mut inputs) = mpsc::channel(64);
+    let reading = tokio::spawn(read(input, found)).abort_handle();
+    let mut running = JoinSet::new();
+    let mut open = true;
+    while open || !running.is_empty() {
+        tokio::select! {
+            () = interrupt.asked() => break,
+            Some(finished) = running.join_next() => {
+                // A call that panicked has no result: it shows as lost.
+                let Ok(Finished { id, latency, done, line }) = finished else { continue };
+                progress.done(done.result.is_ok());
+                so_far.sent += u64::from(done.attempts);
+                so_far.tally.done(id, latency, done);
+                if !output.line(line).await {
+                    break;
+                }
+            }
+            next = inputs.recv(), if open && running.len() < window(cli) => match next {
+                Some(Input::Job(number, job)) => {
+                    let id = so_far.tally.calls();
+                    so_far.tally.offered();
+                    running.spawn(call(stack.clone(), id, number, job));
+                }
+                Some(Input::Bad(number, what)) => {
+                    so_far.bad_lines += 1;
+                    progress.say(&format!("line {number}: {what}"));
+                }
+                Some(Input::Broken(error)) => {
+                    so_far.broken = true;
+                    progress.say(&format!("error: the input cannot be read any further: {error}"));
+                }
+                None => open = false,
+            },
+        }
+    }
+    reading.abort();
+    running.shutdown().await;
+    so_far.tally.interrupt();
+}
+
+/// Makes jobs of lines until there are no more, or nobody wants them.
+async fn read(input: impl AsyncBufRead + Unpin, found: mpsc::Sender<Input>) {
+    let mut lines = Lines::new(input);
+    loop {
+        let input = match lines.next().await {
+            Ok(Some((number, Ok(line)))) => match Job::parse(&line) {
+                Ok(Some(job)) => Input::Job(number, job),
+                Ok(None) => continue,
+                Err(bad) => Input::Bad(number, bad.to_string()),
+            },
+            Ok(Some((number, Err(unreadable)))) => Input::Bad(number, unreadable.to_string()),
+            Ok(None) => return,
+            Err(error) => {
+                let _ = found.send(Input::Broken(error)).await;
+                return;
+            }
+        };
+        if found.send(input).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn call(stack: Stack, id: u64, number: u64, job: Job) -> Finished {
+    let began = Instant::now();
+    let mut call = Call::<Reply<Box<RawValue>>>::url(job.method.clone(), job.url.clone());
+    if let Some(body) = &job.body {
+        call = call.raw_body("application/json", body.get().to_owned());
+    }
+    let (result, attempts) = sent::counting(stack.api.send(call)).await;
+    let latency = began.elapsed();
+
+    let (status, body, error) = match result {
+        Ok(reply) => (Some(reply.status()), Ok(on_one_line(reply.into_body())), None),
+        Err(error) => (error.status(), Err(format!("{error:#}")), Some(kind(&error))),
+    };
+    let line = ResultLine {
+        line: number,
+        method: job.method.as_str(),
+        url: &job.url,
+        status: status.map(|status| status.as_u16()),
+        body: body.as_deref().ok(),
+        error: body.as_ref().err().map(String::as_str),
+        attempts,
+        source: Source::Upstream,
+        ms: rounded(latency.as_secs_f64() * 1_000.0),
+    };
+    let line = serde_json::to_vec(&line).expect("numbers, text and JSON can be written as JSON");
+    Finished { id, latency, done: Done { result: error.map_or(Ok(()), Err), attempts }, line }
+}
+
+async fn open_input(path: &Path) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, Fault> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufReader::new(tokio::io::stdin())));
+    }
+    match tokio::fs::File::open(path).await {
+        Ok(file) => Ok(Box::new(BufReader::new(file))),
+        Err(error) => Err(Fault::usage(path, error)),
+    }
+}
+
+fn open_output(cli: &Cli, input: &Path) -> Result<Output, Fault> {
+    let Some(path) = &cli.out else { return Ok(Output::start(io::stdout())) };
+    let same = |a: io::Result<_>, b: io::Result<_>| matches!((a, b), (Ok(a), Ok(b)) if a == b);
+    if same(path.canonicalize(), input.canonicalize()) {
+        return Err(Fault::usage(path, "the results would overwrite the URLs"));
+    }
+    let file = std::fs::File::create(path).map_err(|error| Fault::usage(path, error))?;
+    Ok(Output::start(io::BufWriter::new(file)))
+}

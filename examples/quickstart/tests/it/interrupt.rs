@@ -1,0 +1,48 @@
+//! Ctrl-C.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    time::Duration,
+};
+
+use crate::{
+    hostile::Server,
+    program::{Running, scratch, start},
+};
+
+#[test]
+fn ctrl_c_prints_the_table_of_what_was_done() {
+    let path = scratch("interrupted");
+    let child = start(&["--calls", "1000000", "--rate", "100", "--report", path.to_str().unwrap()]);
+    let running = Running::watch(child);
+    assert!(running.runs_for(Duration::from_secs(2)));
+    running.interrupt();
+    let finished = running.finish();
+    assert_eq!(finished.code, Some(130), "{finished:?}");
+    assert!(finished.stdout.lines().any(|line| line.starts_with("answered")), "{finished:?}");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let naive = &report["naive"];
+    let calls = naive["calls"].as_u64().unwrap();
+    assert!((10..1_000).contains(&calls), "{naive}");
+    assert_eq!(naive["lost"], 0, "{naive}");
+    assert_eq!(report["stack"]["calls"], 0);
+}
+
+#[test]
+fn ctrl_c_ends_a_list_of_urls_that_has_no_end() {
+    let server = Server::start();
+    let mut child = start(&["--urls", "-"]);
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{}", server.url("/ok")).unwrap();
+    // One result is there while the list is still open.
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.contains(r#""status":200"#), "{line}");
+    let running = Running::watch(child);
+    running.interrupt();
+    let finished = running.finish();
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.stderr.lines().any(|line| line.starts_with("answered")), "{finished:?}");
+    drop(stdin);
+}

@@ -1,0 +1,153 @@
+//! The main job, by its report.
+
+use serde_json::Value;
+
+use crate::program::report;
+
+const KEYS: [&str; 19] = [
+    "calls",
+    "answered",
+    "failed",
+    "lost",
+    "misses",
+    "upstream_calls",
+    "cache_hits",
+    "coalesced",
+    "stale",
+    "retries",
+    "rejections",
+    "errors",
+    "p50_ms",
+    "p99_ms",
+    "max_ms",
+    "deadline_ms",
+    "max_permits",
+    "upstream_max_in_flight",
+    "outage",
+];
+
+fn count(way: &Value, key: &str) -> u64 {
+    way.pointer(&format!("/{}", key.replace('.', "/")))
+        .and_then(Value::as_u64)
+        .unwrap_or_else(|| panic!("{key}: {way}"))
+}
+
+fn ms(way: &Value, key: &str) -> f64 {
+    way[key].as_f64().unwrap_or_else(|| panic!("{key}: {way}"))
+}
+
+fn keys(object: &Value) -> Vec<&str> {
+    object.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+fn sorted<'a>(keys: &[&'a str]) -> Vec<&'a str> {
+    let mut keys = keys.to_vec();
+    keys.sort_unstable();
+    keys
+}
+
+/// What holds for each way in each run.
+fn sound(way: &Value, calls: u64) {
+    assert_eq!(sorted(&keys(way)), sorted(&KEYS));
+    assert_eq!(sorted(&keys(&way["outage"])), ["first_attempts", "upstream_calls"]);
+    assert_eq!(count(way, "calls"), calls);
+    assert_eq!(count(way, "answered") + count(way, "failed") + count(way, "lost"), calls, "{way}");
+    assert_eq!(count(way, "lost"), 0, "{way}");
+    assert_eq!(count(way, "misses"), calls, "nothing is cached");
+    let kinds: u64 = way["errors"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+    assert_eq!(kinds, count(way, "failed"), "each failure says why: {way}");
+    assert!(count(way, "max_permits") <= 10, "{way}");
+    assert!(count(way, "upstream_max_in_flight") <= 10, "{way}");
+    assert!(count(way, "max_permits") >= count(way, "upstream_max_in_flight"), "{way}");
+    assert!(ms(way, "p50_ms") <= ms(way, "p99_ms") && ms(way, "p99_ms") <= ms(way, "max_ms"), "{way}");
+    assert_eq!(count(way, "deadline_ms"), 5_000);
+    assert!(ms(way, "max_ms") <= 5_000.0, "nothing is later than its deadline: {way}");
+    for key in ["cache_hits", "coalesced", "stale"] {
+        assert_eq!(count(way, key), 0);
+    }
+}
+
+#[test]
+#[ignore = "a truncated body is not yet an outcome inside of the retry"]
+fn the_stack_answers_what_the_naive_way_loses_for_few_calls_more() {
+    for seed in ["1", "2", "3"] {
+        let args = ["--calls", "600", "--rate", "600", "--fail-rate", "0.3", "--outage", "0", "--seed", seed];
+        let (finished, report) = report(&format!("fair-{seed}"), &args);
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert_eq!(sorted(&keys(&report)), ["naive", "stack"]);
+        let (naive, stack) = (&report["naive"], &report["stack"]);
+        sound(naive, 600);
+        sound(stack, 600);
+
+        assert_eq!(count(naive, "upstream_calls"), 600, "{naive}");
+        // 30 % fail; four standard deviations.
+        assert!(count(naive, "failed").abs_diff(180) <= 45, "{naive}");
+        // 1.417 calls a call are expected and 99.2 % answered: four standard deviations.
+        assert!(count(stack, "upstream_calls") <= 600 * 154 / 100, "{stack}");
+        assert!(count(stack, "answered") >= 600 * 977 / 1_000, "{stack}");
+        assert_eq!(count(stack, "upstream_calls"), 600 + count(stack, "retries"), "{stack}");
+        assert_eq!(count(stack, "outage.upstream_calls"), 0);
+    }
+}
+
+#[test]
+fn an_outage_costs_at_most_the_bucket() {
+    // No failure before the outage, so nothing was taken from the bucket before it, and nothing is earned in it.
+    let args = [
+        "--calls",
+        "900",
+        "--rate",
+        "400",
+        "--fail-rate",
+        "0",
+        "--outage-at",
+        "500ms",
+        "--outage",
+        "1s",
+        "--seed",
+        "4",
+    ];
+    let (finished, report) = report("outage", &args);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let (naive, stack) = (&report["naive"], &report["stack"]);
+    sound(naive, 900);
+    sound(stack, 900);
+    assert!(count(naive, "outage.upstream_calls") > 200, "{naive}");
+    assert_eq!(count(naive, "outage.upstream_calls"), count(naive, "outage.first_attempts"));
+    assert_eq!(naive["errors"]["connection-reset"], naive["failed"], "an outage is a reset: {naive}");
+    let extra = count(stack, "outage.upstream_calls") - count(stack, "outage.first_attempts");
+    assert!((1..=24).contains(&extra), "{extra}: {stack}");
+    assert!(count(stack, "answered") >= 900 - count(stack, "outage.first_attempts"), "{stack}");
+}
+
+#[test]
+fn the_seed_moves_everything_and_the_same_seed_nothing() {
+    let run = |name: &str, seed| {
+        let args = ["--calls", "200", "--rate", "400", "--fail-rate", "0.3", "--outage", "0", "--seed", seed];
+        let (_, report) = report(name, &args);
+        [&report["naive"]["errors"], &report["stack"]["upstream_calls"]].map(ToString::to_string)
+    };
+    assert_eq!(run("seed-a", "8"), run("seed-b", "8"));
+    assert_ne!(run("seed-c", "8")[0], run("seed-d", "9")[0]);
+}
+
+#[test]
+fn an_upstream_without_faults_needs_no_second_attempt() {
+    let (finished, report) = report("good", &["--calls", "200", "--rate", "400", "--fail-rate", "0", "--outage", "0"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    for way in [&report["naive"], &report["stack"]] {
+        sound(way, 200);
+        assert_eq!(count(way, "answered"), 200, "{way}");
+        assert_eq!(count(way, "upstream_calls"), 200, "{way}");
+    }
+    for line in ["calls", "answered", "upstream calls", "p99"] {
+        assert!(finished.stdout.lines().any(|l| l.starts_with(line)), "{}", finished.stdout);
+    }
+}
+
+#[test]
+fn no_calls_are_an_empty_table() {
+    let (finished, report) = report("none", &["--calls", "0"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    sound(&report["stack"], 0);
+}
