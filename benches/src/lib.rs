@@ -1,1 +1,5 @@
-//! Helpers shared by the benchmarks: a counting allocator and the services under test.
+//! Helpers shared by the benchmarks: the service under the layers, and interleaved measurement.
+
+pub mod bare;
+pub mod interleaved;
+pub mod loopback;

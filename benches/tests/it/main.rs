@@ -1,0 +1,3 @@
+//! Counted allocations.
+
+mod json_allocations;
