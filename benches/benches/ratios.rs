@@ -32,13 +32,9 @@ struct TowerPolicy {
 
 impl TowerPolicy {
     fn new() -> Self {
-        let mut maker = ExponentialBackoffMaker::new(
-            Duration::from_millis(50),
-            Duration::from_secs(1),
-            0.99,
-            HasherRng::default(),
-        )
-        .expect("valid settings");
+        let mut maker =
+            ExponentialBackoffMaker::new(Duration::from_millis(50), Duration::from_secs(1), 0.99, HasherRng::default())
+                .expect("valid settings");
         Self { budget: std::sync::Arc::new(TpsBudget::default()), backoff: maker.make_backoff() }
     }
 }
@@ -161,7 +157,8 @@ fn main() {
     println!("| | one caller | + | x | 32 tasks, 1 worker | x | 32 tasks, 2 workers | x |");
     println!("|---|---|---|---|---|---|---|---|");
     for (row, subject) in alone.0.iter().enumerate() {
-        let control = CONTROLS.iter().find(|(name, _)| *name == subject.name()).and_then(|(_, control)| row_of(control));
+        let control =
+            CONTROLS.iter().find(|(name, _)| *name == subject.name()).and_then(|(_, control)| row_of(control));
         let ratio = |column: &[f64]| control.map_or(String::new(), |it| format!("{:.2}", column[row] / column[it]));
         let [alone, one, two] = &columns;
         println!(

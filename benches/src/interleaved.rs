@@ -1,12 +1,7 @@
 //! Measurement in turns: every subject is measured in every round, so that a slow moment of the machine falls on all of
 //! them alike, and each figure is the median of its rounds. Compare only figures of one run.
 
-use std::{
-    fmt::Debug,
-    future::poll_fn,
-    hint::black_box,
-    time::Instant,
-};
+use std::{fmt::Debug, future::poll_fn, hint::black_box, time::Instant};
 
 use tokio::runtime::Runtime;
 use tower::Service;

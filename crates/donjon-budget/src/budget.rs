@@ -185,6 +185,7 @@ impl Budget {
     }
 
     /// A call succeeded at its first attempt: puts the deposit in. On a full bucket this is one load.
+    #[inline]
     pub fn deposit(&self) {
         self.inner.add(self.inner.settings.deposit);
     }
@@ -293,12 +294,14 @@ impl Inner {
     }
 
     /// A full bucket is only looked at.
+    #[inline]
     fn add(&self, amount: u64) {
         let capacity = self.settings.capacity;
         let _ = self.update(|tokens| (tokens < capacity).then(|| capacity.min(tokens.saturating_add(amount))));
     }
 
     /// `Ok(before)` if the step was made, `Err(now)` if there was none to make.
+    #[inline]
     fn update(&self, step: impl Fn(u64) -> Option<u64>) -> Result<u64, u64> {
         let mut now = self.tokens.load(Ordering::Relaxed);
         while let Some(next) = step(now) {

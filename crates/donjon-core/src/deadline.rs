@@ -36,6 +36,7 @@ impl Deadline {
     }
 
     /// This long from now; never, if that is further away than an instant can say.
+    #[inline]
     pub fn after(timeout: Duration) -> Self {
         Self(Instant::now().checked_add(timeout))
     }
@@ -60,6 +61,7 @@ impl Deadline {
 
     /// Whether it has passed: from the instant itself on.
     #[must_use]
+    #[inline]
     pub fn has_passed(self) -> bool {
         self.0.is_some_and(|at| at <= Instant::now())
     }
@@ -71,6 +73,7 @@ impl Deadline {
     }
 
     /// The earlier of the two.
+    #[inline]
     pub fn earlier(self, other: Self) -> Self {
         match (self.0, other.0) {
             (Some(a), Some(b)) => Self(Some(a.min(b))),

@@ -96,6 +96,7 @@ impl Scope {
     ///
     /// A lazy deadline is captured as it is: entered somewhere else, it is fixed there.
     #[must_use]
+    #[inline]
     pub fn current() -> Self {
         CURRENT.with(Cell::get)
     }
@@ -109,6 +110,7 @@ impl Scope {
 
     /// This scope with a deadline that is at most `deadline`.
     #[must_use]
+    #[inline]
     pub fn with_deadline(mut self, deadline: Deadline) -> Self {
         if let Some(at) = deadline.instant() {
             self.limit = self.limit.fixed(Instant::now).earlier(at);
@@ -119,6 +121,7 @@ impl Scope {
     /// This scope with a deadline at most `timeout` away, counted from when it is first asked for. Reads no clock
     /// unless the scope has a deadline already.
     #[must_use]
+    #[inline]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.limit = match self.limit {
             Limit::Never => Limit::Lazy(timeout),
@@ -171,6 +174,7 @@ impl Scope {
     /// Whether the deadline has passed, so that no work may start. Reads the clock only if the deadline is fixed; one
     /// that is not has passed only if it leaves no time at all.
     #[must_use]
+    #[inline]
     pub fn has_passed(&self) -> bool {
         match self.limit {
             Limit::Never => false,
@@ -180,6 +184,7 @@ impl Scope {
     }
 
     /// The deadline of this scope; a lazy one is fixed now.
+    #[inline]
     pub fn deadline(&mut self) -> Deadline {
         self.limit = self.limit.fixed(Instant::now);
         match self.limit {
@@ -191,6 +196,7 @@ impl Scope {
     /// Runs `f` inside this scope, then puts back the scope that was there, on unwinding too.
     ///
     /// It takes `&mut self` because a lazy deadline that is first read inside stays fixed afterwards.
+    #[inline]
     pub fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let mut outer = CURRENT.with(Cell::get);
         let (limit, merge) = self.merge(&mut outer.limit);
@@ -206,6 +212,7 @@ impl Scope {
 
     /// The limit that holds inside this scope when it is entered inside of `outer`, and whose it is. Where two have to
     /// be compared, both are fixed, at the same instant.
+    #[inline]
     fn merge(&mut self, outer: &mut Limit) -> (Limit, Merge) {
         match (self.limit, *outer) {
             (Limit::Never, outer) => (outer, Merge::Outer),
@@ -233,6 +240,7 @@ impl Default for Scope {
 
 impl Limit {
     /// No longer lazy. What is further away than an instant can say is never.
+    #[inline]
     fn fixed(self, now: impl FnOnce() -> Instant) -> Self {
         match self {
             Self::Lazy(timeout) => now().checked_add(timeout).map_or(Self::Never, Self::At),
@@ -241,6 +249,7 @@ impl Limit {
     }
 
     /// The earlier of a limit that is not lazy, and `at`.
+    #[inline]
     fn earlier(self, at: Instant) -> Self {
         match self {
             Self::At(own) => Self::At(own.min(at)),
@@ -251,6 +260,7 @@ impl Limit {
 
 impl Deadline {
     /// The deadline of the work that is running now. A lazy one is fixed by this.
+    #[inline]
     pub fn current() -> Self {
         CURRENT.with(|current| {
             let mut scope = current.get();
@@ -292,6 +302,7 @@ struct Restore<'a> {
 }
 
 impl Drop for Restore<'_> {
+    #[inline]
     fn drop(&mut self) {
         CURRENT.with(|current| {
             let mut outer = self.outer;
