@@ -77,37 +77,44 @@ where
             return Poll::Ready(result.map(|res| this.form.finish(res, watch)));
         }
 
-        if !*this.begun {
-            *this.begun = true;
-            begin(this.scope, *this.timeout);
-            if this.scope.has_passed() {
+        let phase = 'late: {
+            if !*this.begun {
+                *this.begun = true;
+                begin(this.scope, *this.timeout);
+                if this.scope.has_passed() {
+                    break 'late Phase::Admission;
+                }
+            }
+
+            let fired = timer::fired(this.sleep.as_mut(), cx);
+            if fired && matches!(*this.state, State::Waiting { .. }) {
+                // The inner service may be ready by now, and is too late: no work starts after the deadline.
+                break 'late Phase::Ready;
+            }
+
+            let state = this.state.as_mut();
+            if let Poll::Ready(result) = this.scope.enter(|| state.poll(cx)) {
                 this.state.set(State::Done);
-                return Poll::Ready(Err(S::Error::from_rejection(this.ticket.reject(Phase::Admission))));
+                this.sleep.set(None);
+                let watch = || {
+                    let until = this.scope.deadline().instant();
+                    Watch { scope: Some(*this.scope), until, ticket: *this.ticket }
+                };
+                return Poll::Ready(result.map(|res| this.form.finish(res, watch)));
             }
-        }
 
-        let fired = timer::fired(this.sleep.as_mut(), cx);
-        let state = this.state.as_mut();
-        if let Poll::Ready(result) = this.scope.enter(|| state.poll(cx)) {
-            this.state.set(State::Done);
-            this.sleep.set(None);
-            let watch = || {
-                let until = this.scope.deadline().instant();
-                Watch { scope: Some(*this.scope), until, ticket: *this.ticket }
-            };
-            return Poll::Ready(result.map(|res| this.form.finish(res, watch)));
-        }
-        if !fired {
-            if this.sleep.is_some() {
-                return Poll::Pending;
+            if !fired {
+                if this.sleep.is_some() {
+                    return Poll::Pending;
+                }
+                match this.scope.deadline().instant() {
+                    Some(at) => ready!(timer::arm(this.sleep.as_mut(), at, cx)),
+                    None => return Poll::Pending,
+                }
             }
-            match this.scope.deadline().instant() {
-                Some(at) => ready!(timer::arm(this.sleep.as_mut(), at, cx)),
-                None => return Poll::Pending,
-            }
-        }
+            if matches!(*this.state, State::Waiting { .. }) { Phase::Ready } else { Phase::Attempt }
+        };
 
-        let phase = if matches!(*this.state, State::Waiting { .. }) { Phase::Ready } else { Phase::Attempt };
         this.state.set(State::Done);
         this.sleep.set(None);
         Poll::Ready(Err(S::Error::from_rejection(this.ticket.reject(phase))))

@@ -48,6 +48,11 @@ impl<M> DeadlineLayer<M> {
         Self { shared: Shared::new(Kind::Deadline, Some(timeout)), on: true, form }
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn map_form(self, map: impl FnOnce(M) -> M) -> Self {
+        Self { form: map(self.form), ..self }
+    }
+
     /// The operator's end: stats, and the timeout while running.
     #[must_use]
     pub fn handle(&self) -> TimeoutHandle {

@@ -17,7 +17,8 @@ pin_project! {
     ///
     /// Each of its polls runs in the scope of the call. Once the time has passed, the next read is an error that
     /// carries the refusal ([`Reject::as_rejection`]), whatever was there to be read, and the body inside is dropped:
-    /// also one that always has more. The clock is read once for each frame.
+    /// also one that always has more. A body that says that it has ended ([`Body::is_end_stream`]) is never late. The
+    /// clock is read once for each frame.
     pub struct TimedBody<B> {
         #[pin]
         inner: Option<B>,
@@ -49,7 +50,7 @@ where
             return Poll::Ready(None);
         };
 
-        let late = this.watch.until.is_some_and(|at| at <= Instant::now());
+        let late = !inner.is_end_stream() && this.watch.until.is_some_and(|at| at <= Instant::now());
         if !late {
             let poll = match &mut this.watch.scope {
                 Some(scope) => scope.enter(|| inner.poll_frame(cx)),

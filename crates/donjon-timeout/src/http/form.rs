@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use donjon_core::Deadline;
+use donjon_http::deadline_header;
 use http::{Request, Response};
 
 use crate::{
@@ -11,26 +12,26 @@ use crate::{
 /// The form for HTTP: what a request says about its time is read, and the time covers the response body.
 #[derive(Clone, Copy, Debug)]
 pub struct Http {
-    _private: (),
+    /// Whether the fields of a request say how long it may take.
+    headers: bool,
 }
 
 // ===== impl Http =====
-
-impl Http {
-    const fn new() -> Self {
-        Self { _private: () }
-    }
-}
 
 impl<B> sealed::Read<Request<B>> for Http {
     fn deadline(&self, req: &Request<B>, timeout: Option<Duration>) -> Terms {
         let deadline = req.extensions().get::<Deadline>().copied();
         let asked = req.extensions().get::<RequestTimeout>().copied();
-        let timeout = match (asked, deadline) {
+        let mut timeout = match (asked, deadline) {
             (Some(RequestTimeout(asked)), _) => Some(asked),
             (None, Some(_)) => None,
             (None, None) => timeout,
         };
+        if self.headers
+            && let Ok(Some(incoming)) = deadline_header::read(req.headers())
+        {
+            timeout = Some(timeout.map_or(incoming, |timeout| timeout.min(incoming)));
+        }
         Terms { timeout, deadline: deadline.unwrap_or(Deadline::never()) }
     }
 
@@ -48,15 +49,28 @@ impl<B> Finish<Response<B>> for Http {
     }
 }
 
-// ===== the constructors =====
+// ===== impl DeadlineLayer, TimeoutLayer =====
 
 impl DeadlineLayer<Http> {
     /// At most `timeout` for each call, its response body included.
     ///
-    /// A read of the body after the deadline is an error that carries the refusal, with phase `Body`. A
-    /// [`RequestTimeout`] or a [`Deadline`] in the extensions of a request replaces the layer's timeout for it.
+    /// A read of the body after the deadline is an error that carries the refusal, with phase `Body`.
+    ///
+    /// What the request itself says:
+    ///
+    /// - A [`RequestTimeout`] or a [`Deadline`] in its extensions replaces the layer's timeout, and may be longer.
+    /// - The fields `grpc-timeout` and `x-request-timeout-ms`, with which a client says how long it still waits,
+    ///   shorten the time and never lengthen it; what is not a timeout is ignored. [`ignore_headers`] switches that off.
+    ///
+    /// [`ignore_headers`]: Self::ignore_headers
     pub fn http(timeout: Duration) -> Self {
-        Self::with_form(timeout, Http::new())
+        Self::with_form(timeout, Http { headers: true })
+    }
+
+    /// Does not read the fields of requests: for a client stack over which requests of others are passed on, or a
+    /// server whose clients have no say.
+    pub fn ignore_headers(self) -> Self {
+        self.map_form(|_| Http { headers: false })
     }
 }
 
@@ -65,8 +79,9 @@ impl TimeoutLayer<Http> {
     /// [`TimeoutLayer::new`].
     ///
     /// A read of the body after the timeout is an error that carries the refusal, with phase `Body`. An
-    /// [`AttemptTimeout`] in the extensions of a request replaces the layer's timeout for it.
+    /// [`AttemptTimeout`] in the extensions of a request replaces the layer's timeout for it. Fields are not read: they
+    /// speak of the whole request.
     pub fn http(timeout: Duration) -> Self {
-        Self::with_form(timeout, Http::new())
+        Self::with_form(timeout, Http { headers: false })
     }
 }
