@@ -1,4 +1,4 @@
-//! The primitives of the limiter: std's, or loom's in the models (`RUSTFLAGS="--cfg donjon_loom" cargo test --lib`).
+//! The primitives of the limiter: std's, or loom's in the models of `tests/loom`.
 //!
 //! The mutex of either kind is taken through [`lock`], which ignores poisoning: nothing that can panic runs under it.
 
