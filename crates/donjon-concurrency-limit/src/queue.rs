@@ -225,3 +225,8 @@ impl<T> Queue<T> {
 impl Lane {
     const EMPTY: Self = Self { front: NIL, back: NIL };
 }
+
+// The models in loom compile this file in, without its tests.
+#[cfg(all(test, not(donjon_loom)))]
+#[path = "queue/tests.rs"]
+mod tests;

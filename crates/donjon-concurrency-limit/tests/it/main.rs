@@ -1,3 +1,14 @@
 //! What the concurrency limit does.
 
-mod behaviour;
+mod admission;
+mod backpressure;
+mod cancellation;
+mod compile;
+mod contract;
+mod deadline;
+mod handle;
+#[cfg(feature = "http")]
+mod http;
+mod script;
+mod sharing;
+mod support;
