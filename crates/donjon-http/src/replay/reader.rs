@@ -215,7 +215,8 @@ where
             if Arc::strong_count(shared) == 1 {
                 shared.refuse(&mut state, NotReplayable::Consumed, cursor.id);
             }
-            if state.owner().is_none() {
+            // An empty chunk says nothing, and a list of them would have no bound.
+            if state.owner().is_none() && !chunk.is_empty() {
                 if state.reserve(chunk.len()) {
                     cursor.pass(&chunk);
                     state.data += chunk.len() as u64;

@@ -3,6 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod classify;
+mod collect;
+mod deadline_header;
 mod guarded;
 mod idempotency;
+mod key;
+mod redact;
+mod replay;
+mod respond;
 mod retry_after;
+mod support;
