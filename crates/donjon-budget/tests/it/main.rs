@@ -1,0 +1,7 @@
+//! Tests of donjon-budget.
+#![cfg(not(donjon_loom))]
+
+mod backoff;
+mod budget;
+mod golden;
+mod simulation;
