@@ -26,6 +26,10 @@ impl<B: Replay> Replay for Request<B> {
     fn is_intact(&self) -> bool {
         self.body().is_intact()
     }
+
+    fn refusal(&self) -> Option<&'static str> {
+        self.body().refusal()
+    }
 }
 
 impl<D: Buf + Clone> Replay for Full<D> {

@@ -36,6 +36,12 @@ pub trait Replay: Sized {
     fn is_intact(&self) -> bool {
         true
     }
+
+    /// Why it cannot be sent again, as a short name (`too-large`), where it knows. Asked after [`replay`](Self::replay) or
+    /// [`is_intact`](Self::is_intact) has said no.
+    fn refusal(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 macro_rules! replay_by_clone {

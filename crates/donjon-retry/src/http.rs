@@ -184,11 +184,11 @@ where
     }
 
     fn replay(&self, req: &Request<A>) -> Result<Request<A>, NotReplayable> {
-        req.replay().ok_or(BODY)
+        NotReplayable::unless(req.replay(), req)
     }
 
     fn check(&self, kept: &Request<A>) -> Result<(), NotReplayable> {
-        kept.body().replay().map(drop).ok_or(BODY)
+        NotReplayable::unless(kept.is_intact().then_some(()), kept)
     }
 
     fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
@@ -211,8 +211,6 @@ where
         Drain { body: response.into_body(), bytes: self.drain_bytes, time: self.drain_time, timer: None }
     }
 }
-
-const BODY: NotReplayable = NotReplayable("its body streams, or was longer than what is kept of it");
 
 // ===== impl RetryOverride =====
 

@@ -84,6 +84,13 @@ impl<P> RetryLayer<P> {
     }
 }
 
+impl<C> RetryLayer<Standard<C>> {
+    /// Another classifier. Default: [`ClassifyRejection`](donjon_core::ClassifyRejection).
+    pub fn classify<D>(self, classify: D) -> RetryLayer<Standard<D>> {
+        self.map_policy(|standard| standard.classify(classify))
+    }
+}
+
 impl<P: Clone> Fresh for RetryLayer<P> {
     /// The same settings, with a full budget, counters at zero, and the seed (if there is one) at its start.
     fn fresh(&self) -> Self {

@@ -76,7 +76,7 @@ pub struct Plan {
 /// A request cannot be sent again, for this reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotReplayable(
-    /// A phrase: "the body is longer than 64 KiB".
+    /// A short name: `too-large`.
     pub &'static str,
 );
 
@@ -131,6 +131,15 @@ impl Default for Plan {
     }
 }
 
+// ===== impl NotReplayable =====
+
+impl NotReplayable {
+    /// The copy of a request, or why there is none.
+    pub(crate) fn unless<T>(copy: Option<T>, req: &impl Replay) -> Result<T, Self> {
+        copy.ok_or_else(|| Self(req.refusal().unwrap_or("it says so")))
+    }
+}
+
 // ===== impl Standard =====
 
 impl Standard {
@@ -172,7 +181,11 @@ where
     }
 
     fn replay(&self, req: &Req) -> Result<Req, NotReplayable> {
-        req.replay().ok_or(NotReplayable("it says so"))
+        NotReplayable::unless(req.replay(), req)
+    }
+
+    fn check(&self, kept: &Req) -> Result<(), NotReplayable> {
+        NotReplayable::unless(kept.is_intact().then_some(()), kept)
     }
 
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome {

@@ -80,6 +80,10 @@ impl<B> Replay for ReplayBody<B> {
     fn is_intact(&self) -> bool {
         self.reader.as_ref().is_none_or(Reader::is_intact)
     }
+
+    fn refusal(&self) -> Option<&'static str> {
+        self.not_replayable().map(NotReplayable::as_str)
+    }
 }
 
 impl<B> Body for ReplayBody<B>

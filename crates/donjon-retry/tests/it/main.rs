@@ -1,3 +1,5 @@
 //! Tests of donjon-retry.
 
 mod behaviour;
+#[cfg(feature = "http")]
+mod contract;
