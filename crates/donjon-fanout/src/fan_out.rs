@@ -41,36 +41,30 @@ impl<S, Src> FanOut<S, Src> {
         self.deadline = Deadline::after(timeout);
         self
     }
+}
 
+impl<S, K, Req, Src> FanOut<S, Src>
+where
+    S: Service<Req> + Clone,
+    S::Error: Reject,
+    Src: Stream<Item = (K, Req)> + Unpin,
+{
     /// The results as they complete, each with its key.
-    pub fn as_completed<K, Req>(self) -> AsCompleted<S, K, Req, Src>
-    where
-        S: Service<Req> + Clone,
-        S::Error: Reject,
-        Src: Stream<Item = (K, Req)> + Unpin,
-    {
+    pub fn as_completed(self) -> AsCompleted<S, K, Req, Src> {
         AsCompleted::new(Engine::new(self))
     }
 
     /// The results in the order of the requests, each with its key.
     ///
     /// A slow call holds back those after it; what is held back counts as in flight, so that memory stays bounded.
-    pub fn in_order<K, Req>(self) -> InOrder<S, K, Req, Src>
-    where
-        S: Service<Req> + Clone,
-        S::Error: Reject,
-        Src: Stream<Item = (K, Req)> + Unpin,
-    {
+    pub fn in_order(self) -> InOrder<S, K, Req, Src> {
         InOrder::new(Engine::new(self))
     }
 
     /// All results with their keys, in any collection of pairs, in the order of the requests: a `Vec`, a `HashMap`, ….
     /// A future.
-    pub fn collect<C, K, Req>(self) -> Collect<S, K, Req, Src, C>
+    pub fn collect<C>(self) -> Collect<S, K, Req, Src, C>
     where
-        S: Service<Req> + Clone,
-        S::Error: Reject,
-        Src: Stream<Item = (K, Req)> + Unpin,
         C: Default + Extend<(K, Result<S::Response, S::Error>)>,
     {
         Collect::new(Engine::new(self))
@@ -84,12 +78,7 @@ impl<S, Src> FanOut<S, Src> {
     /// # Errors
     ///
     /// [`NotEnough`](crate::NotEnough) with all errors, if each of them failed or there were none.
-    pub fn first_ok<K, Req>(self) -> FirstOk<S, K, Req, Src>
-    where
-        S: Service<Req> + Clone,
-        S::Error: Reject,
-        Src: Stream<Item = (K, Req)> + Unpin,
-    {
+    pub fn first_ok(self) -> FirstOk<S, K, Req, Src> {
         FirstOk::new(Engine::new(self), AnyOk)
     }
 
@@ -98,11 +87,8 @@ impl<S, Src> FanOut<S, Src> {
     /// # Errors
     ///
     /// [`NotEnough`](crate::NotEnough) with all other results, responses among them.
-    pub fn first_ok_by<K, Req, C>(self, classify: C) -> FirstOk<S, K, Req, Src, By<C>>
+    pub fn first_ok_by<C>(self, classify: C) -> FirstOk<S, K, Req, Src, By<C>>
     where
-        S: Service<Req> + Clone,
-        S::Error: Reject,
-        Src: Stream<Item = (K, Req)> + Unpin,
         C: Classify<S::Response, S::Error>,
     {
         FirstOk::new(Engine::new(self), By(classify))
@@ -116,12 +102,7 @@ impl<S, Src> FanOut<S, Src> {
     /// [`NotEnough`](crate::NotEnough) with all errors and successes so far, as soon as `k` can no longer be reached:
     /// what is still in flight then is cancelled. How many may still come is what the source says in its `size_hint`; a
     /// quorum larger than that sends nothing.
-    pub fn quorum<K, Req>(self, k: usize) -> Quorum<S, K, Req, Src>
-    where
-        S: Service<Req> + Clone,
-        S::Error: Reject,
-        Src: Stream<Item = (K, Req)> + Unpin,
-    {
+    pub fn quorum(self, k: usize) -> Quorum<S, K, Req, Src> {
         Quorum::new(Engine::new(self), k, AnyOk)
     }
 
@@ -130,11 +111,8 @@ impl<S, Src> FanOut<S, Src> {
     /// # Errors
     ///
     /// [`NotEnough`](crate::NotEnough) with all other results, responses among them.
-    pub fn quorum_by<K, Req, C>(self, k: usize, classify: C) -> Quorum<S, K, Req, Src, By<C>>
+    pub fn quorum_by<C>(self, k: usize, classify: C) -> Quorum<S, K, Req, Src, By<C>>
     where
-        S: Service<Req> + Clone,
-        S::Error: Reject,
-        Src: Stream<Item = (K, Req)> + Unpin,
         C: Classify<S::Response, S::Error>,
     {
         Quorum::new(Engine::new(self), k, By(classify))
