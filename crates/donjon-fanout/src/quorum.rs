@@ -110,16 +110,20 @@ where
         loop {
             let engine = this.engine.as_mut().expect("polled after it had completed");
             let missing = this.needed - this.successes.len();
-            let possible = engine.size_hint().1.is_none_or(|left| left >= missing);
-            if missing > 0
-                && possible
-                && let Some(done) = ready!(engine.poll_next(cx, usize::MAX))
-            {
-                match this.judge.judge(done.result) {
-                    Ok(response) => this.successes.push((done.key, response)),
-                    Err(failure) => this.failures.push((done.key, failure)),
+            let in_reach = |engine: &Engine<_, _, _, _>| engine.size_hint().1.is_none_or(|left| left >= missing);
+            if missing > 0 && in_reach(engine) {
+                match engine.poll_next(cx, usize::MAX) {
+                    Poll::Ready(Some(done)) => {
+                        match this.judge.judge(done.result) {
+                            Ok(response) => this.successes.push((done.key, response)),
+                            Err(failure) => this.failures.push((done.key, failure)),
+                        }
+                        continue;
+                    }
+                    // The source may have ended, and with it the hope.
+                    Poll::Pending if in_reach(engine) => return Poll::Pending,
+                    Poll::Ready(None) | Poll::Pending => {}
                 }
-                continue;
             }
             // Cancels the rest.
             this.engine = None;
