@@ -84,6 +84,8 @@ pub struct Number;
 
 /// The answer to the number `n` is `ANSWER ^ n`.
 const ANSWER: u64 = 0xA115_3E00_0000_0000;
+/// No call has a number as high as this.
+const CALLS: u64 = 1 << 32;
 const CALL: HeaderName = HeaderName::from_static("x-probe-call");
 
 // ===== impl Message =====
@@ -282,12 +284,13 @@ impl Exchange for Number {
 
 impl Accept<u64> for Number {
     fn accept(&self, request: u64) -> Message {
-        Message::whole((request < ANSWER).then_some(request), ())
+        Message::whole((request < CALLS).then_some(request), ())
     }
 }
 
 impl Read<u64> for Number {
     fn read(&self, response: u64) -> LocalMessage {
-        LocalMessage::whole((response & ANSWER == ANSWER).then_some(response ^ ANSWER), ())
+        let id = response ^ ANSWER;
+        LocalMessage::whole((id < CALLS).then_some(id), ())
     }
 }

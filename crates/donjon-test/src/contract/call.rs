@@ -331,6 +331,14 @@ impl Hub {
         Settled::Quiet
     }
 
+    /// Settles, polling once more whoever has not ended though nobody has woken it: for a check whose business is not
+    /// who is woken.
+    pub(super) async fn insist(&self, calls: &mut [Call]) -> Settled {
+        self.settle(calls).await;
+        calls.iter_mut().for_each(Call::poll);
+        self.settle(calls).await
+    }
+
     /// Lets time pass, and polls whoever is woken meanwhile.
     pub(super) async fn elapse(&self, calls: &mut [Call], time: Duration) -> Settled {
         let end = Instant::now() + time;

@@ -112,6 +112,10 @@ impl Rig {
         self.hub.settle(calls).await
     }
 
+    pub(super) async fn insist(&self, calls: &mut [Call]) -> Settled {
+        self.hub.insist(calls).await
+    }
+
     pub(super) async fn elapse(&self, calls: &mut [Call], time: Duration) -> Settled {
         self.hub.elapse(calls, time).await
     }

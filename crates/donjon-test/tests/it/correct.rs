@@ -1,11 +1,15 @@
 //! Correct layers pass every check.
 
+use std::time::Duration;
+
 use donjon_test::{
     Number,
     contract::{self, Check, Contract},
 };
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_layer::Identity;
+
+use crate::layers::{Fault, LimitLayer, RetryFault, RetryLayer, TimeoutLayer, Wrap, WrapLayer};
 
 #[test]
 fn the_identity_passes() {
@@ -23,4 +27,38 @@ fn towers_limit_fails_what_it_is_known_for_and_nothing_else() {
         .skip(Check::CompletionGivesBack, "its permit lives as long as the future")
         .check(|| GlobalConcurrencyLimitLayer::new(3))
         .unwrap();
+}
+
+#[test]
+fn a_limit_with_a_queue_passes() {
+    contract::check_fresh(|| LimitLayer::new(3, 4, Fault::None)).unwrap();
+    contract::check_fresh(|| LimitLayer::new(1, 64, Fault::None)).unwrap();
+    contract::check_fresh(|| LimitLayer::new(3, 0, Fault::None)).unwrap();
+    Contract::new().check_fresh_over(Number, || LimitLayer::new(3, 4, Fault::None)).unwrap();
+}
+
+#[test]
+fn a_retry_passes() {
+    contract::check_fresh(|| RetryLayer(RetryFault::None)).unwrap();
+    contract::check_over(Number, || RetryLayer(RetryFault::None)).unwrap();
+}
+
+#[test]
+fn a_timeout_passes() {
+    contract::check(|| TimeoutLayer(Duration::from_secs(1))).unwrap();
+    contract::check_over(Number, || TimeoutLayer(Duration::from_millis(30))).unwrap();
+}
+
+#[test]
+fn a_layer_that_does_nothing_passes() {
+    contract::check_over(Number, || WrapLayer(Wrap::Correctly)).unwrap();
+}
+
+#[test]
+fn a_stack_passes() {
+    // Nobody is refused here: whoever is refused may try again, as long as a retry outside cares for it.
+    let stack = || (RetryLayer(RetryFault::None), LimitLayer::new(3, 64, Fault::None));
+    contract::check(stack).unwrap();
+    let stack = || (LimitLayer::new(3, 4, Fault::None), RetryLayer(RetryFault::None));
+    contract::check(stack).unwrap();
 }

@@ -1,3 +1,5 @@
 //! The kit, tried on correct layers and on broken ones.
 
+mod broken;
 mod correct;
+mod layers;

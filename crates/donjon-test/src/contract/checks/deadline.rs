@@ -31,9 +31,11 @@ pub(super) async fn deadline_respected(env: &Env<'_>) -> Verdict {
     // It is their turn, and the deadline has passed at the same moment.
     let mut rig = due(env);
     let mut calls = rig.held(crowd, Through::Clones).await;
+    forget_unready(&mut calls);
     rig.probe.reply(Reply::answer());
     advance(SHORT).await;
     rig.probe.release_all();
+    rig.insist(&mut calls).await;
     rig.elapse(&mut calls, LONG).await;
     none_started_late(&rig, "whose turn came when the deadline passed")?;
 
@@ -49,6 +51,8 @@ pub(super) async fn deadline_respected(env: &Env<'_>) -> Verdict {
     let mut rig = due(env);
     rig.probe.reply(Reply::fail());
     let mut calls = rig.crowd(crowd);
+    rig.settle(&mut calls).await;
+    forget_unready(&mut calls);
     rig.elapse(&mut calls, SHORT + TICK).await;
     none_waits(&rig, &calls, "waits to send again")?;
     rig.elapse(&mut calls, LONG).await;
@@ -57,6 +61,8 @@ pub(super) async fn deadline_respected(env: &Env<'_>) -> Verdict {
     let mut rig = due(env);
     rig.probe.reply(Reply::fail().after(SHORT));
     let mut calls = rig.crowd(crowd);
+    rig.settle(&mut calls).await;
+    forget_unready(&mut calls);
     rig.elapse(&mut calls, LONG).await;
     none_started_late(&rig, "that failed when the deadline passed")?;
 
@@ -82,6 +88,11 @@ fn due(env: &Env<'_>) -> Rig {
     let mut rig = env.rig();
     rig.scope = Scope::root().with_deadline(Deadline::after(SHORT));
     rig
+}
+
+/// Those whose service is not ready are not the layer's yet: it is their callers who wait, and who start them.
+fn forget_unready(calls: &mut Vec<Call>) {
+    calls.retain(|call| !call.is_unready());
 }
 
 fn none_waits(rig: &Rig, calls: &[Call], what: &str) -> Verdict {

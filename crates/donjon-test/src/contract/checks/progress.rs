@@ -196,6 +196,7 @@ pub(super) async fn progress_over_reservations(env: &Env<'_>) -> Verdict {
         let mut answered = 0;
         loop {
             rig.elapse(&mut calls, Duration::from_secs(60)).await;
+            rig.insist(&mut calls).await;
             let before = calls.len();
             answered += calls.iter().filter(|call| matches!(call.stage(), Stage::Answered(_))).count();
             // What ended futures still hold is not what this is about.
