@@ -101,13 +101,13 @@ where
     fn call(&self, request: Request<B>) -> BoxHttpFuture {
         let mut service = self.0.clone();
         Box::pin(async move {
-            std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(CallError::new)?;
-            let response = service.call(request).await.map_err(CallError::new)?;
+            std::future::poll_fn(|cx| service.poll_http_ready(cx)).await.map_err(CallError::new)?;
+            let response = service.call_http(request).await.map_err(CallError::new)?;
             // The service is not needed for the body.
             drop(service);
             Ok(response.map(|body| {
                 let body = body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())));
-                body.map_err(S::body_error).boxed_unsync()
+                body.map_err(S::box_body_error).boxed_unsync()
             }))
         })
     }

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use donjon_core::Replay;
-use donjon_http::Idempotent;
+use donjon_http::{Idempotent, idempotency};
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
     header::{AUTHORIZATION, CONTENT_TYPE},
@@ -23,6 +23,9 @@ use crate::{
     target::{Fault, Target},
     url,
 };
+
+/// More than any server takes, and far from where a `HeaderMap` panics.
+const MAX_HEADERS: usize = 1000;
 
 /// One call: what to send, and as what to read the answer.
 ///
@@ -170,8 +173,12 @@ impl<T> Call<T> {
     where
         HeaderValue: TryFrom<V>,
     {
-        let result = header(name.as_ref(), value).map(|(name, value)| {
+        let result = header(name.as_ref(), value).and_then(|(name, value)| {
+            if self.headers.len() >= MAX_HEADERS {
+                return Err(format!("it has more than {MAX_HEADERS} headers").into());
+            }
             self.headers.insert(name, value);
+            Ok(())
         });
         self.note(result);
         self
@@ -190,7 +197,7 @@ impl<T> Call<T> {
 
     /// Sets `Idempotency-Key`: the service acts once however often it is sent, so a retry may send it again.
     pub fn idempotency_key(self, key: impl Display) -> Self {
-        self.header("idempotency-key", key.to_string())
+        self.header(idempotency::IDEMPOTENCY_KEY, key.to_string())
     }
 
     /// Says whether it may be sent again when nobody knows if it has arrived; without this its method says so.
@@ -218,7 +225,7 @@ impl<T> Call<T> {
 
     /// The body as it is, of this content type.
     pub fn raw_body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        match HeaderValue::from_str(content_type) {
+        match HeaderValue::from_maybe_shared(Bytes::from_static(content_type.as_bytes())) {
             Ok(content_type) => self.content_type = Some(content_type),
             Err(_) => self.note(Err("the content type cannot stand in a header".into())),
         }
@@ -254,6 +261,18 @@ impl<T> Call<T> {
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// Whether it may be sent again when nobody knows if it has arrived: what [`idempotent`](Self::idempotent) said, or
+    /// whether it has an `Idempotency-Key`, or what its method says.
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        if let Some(&Idempotent(said)) = self.extensions.get() {
+            return said;
+        }
+        let key = self.headers.get(idempotency::IDEMPOTENCY_KEY);
+        key.is_some_and(|key| !key.as_bytes().trim_ascii().is_empty())
+            || idempotency::is_idempotent_method(&self.method)
     }
 
     /// The first fault is the one that counts.
@@ -302,11 +321,9 @@ impl<T> Call<T> {
         if let Some(authorization) = authorization {
             all.insert(AUTHORIZATION, authorization);
         }
-        let mut last = None;
         for (name, value) in headers {
-            // A name that repeats comes without its name.
-            if let Some(name) = name.or_else(|| last.clone()) {
-                last = Some(name.clone());
+            // No name repeats, and so each comes with its value.
+            if let Some(name) = name {
                 all.insert(name, value);
             }
         }

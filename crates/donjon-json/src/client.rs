@@ -259,7 +259,7 @@ where
     type Future = ResponseFuture<S, B, T>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), JsonError>> {
-        self.service.poll_ready(cx).map_err(|error| {
+        self.service.poll_http_ready(cx).map_err(|error| {
             let base = self.config.base.as_ref().map_or(Where::Nowhere, |base| Where::Url(base.to_uri()));
             JsonError::new(Failure::Service(CallError::new(error)), None, base)
         })

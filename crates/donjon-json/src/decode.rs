@@ -2,7 +2,7 @@ use std::{any::type_name, fmt};
 
 use serde::de::DeserializeOwned;
 
-use crate::{Reply, error::Failure, exchange::Raw};
+use crate::{Reply, error::Failure, exchange::Raw, redact::Short};
 
 /// What a response can be read as: any type that serde can read from JSON, a [`Reply`] of one, or [`Discard`].
 ///
@@ -34,7 +34,7 @@ pub struct DecodeError {
     target: &'static str,
     path: String,
     snippet: String,
-    error: Option<serde_json::Error>,
+    error: serde_json::Error,
 }
 
 /// What kind of fault a body has.
@@ -98,7 +98,7 @@ pub(crate) fn from_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeErr
 
 impl DecodeError {
     fn new<T>(category: DecodeCategory, error: serde_json::Error) -> Self {
-        Self { category, target: type_name::<T>(), path: String::new(), snippet: String::new(), error: Some(error) }
+        Self { category, target: type_name::<T>(), path: String::new(), snippet: String::new(), error }
     }
 
     /// Reads it once more, this time with the path.
@@ -115,9 +115,7 @@ impl DecodeError {
             serde_json::error::Category::Syntax | serde_json::error::Category::Io => DecodeCategory::Syntax,
         };
         let mut this = Self::new::<T>(category, error);
-        if let Some(error) = &this.error {
-            this.snippet = snippet(body, offset(body, error.line(), error.column()));
-        }
+        this.snippet = snippet(body, offset(body, this.line(), this.column()));
         let mut json = serde_json::Deserializer::from_slice(body);
         if let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut json) {
             let path = error.path().to_string();
@@ -144,13 +142,13 @@ impl DecodeError {
     /// The line of the fault, counted from 1; 0 where there is none.
     #[must_use]
     pub fn line(&self) -> usize {
-        self.error.as_ref().map_or(0, serde_json::Error::line)
+        self.error.line()
     }
 
     /// The column of the fault in bytes, counted from 1; 0 where there is none.
     #[must_use]
     pub fn column(&self) -> usize {
-        self.error.as_ref().map_or(0, serde_json::Error::column)
+        self.error.column()
     }
 
     /// At most 64 bytes of the body around the fault, with what cannot be shown escaped. It is part of the answer, and
@@ -168,13 +166,13 @@ impl DecodeError {
 
     /// The error of the decoder, whose text may quote the body.
     #[must_use]
-    pub fn serde(&self) -> Option<&serde_json::Error> {
-        self.error.as_ref()
+    pub const fn serde(&self) -> &serde_json::Error {
+        &self.error
     }
 
     /// The reason without any value of the body.
     fn reason(&self) -> String {
-        self.error.as_ref().map(|error| without_values(&error.to_string(), self.category)).unwrap_or_default()
+        without_values(&self.error.to_string(), self.category)
     }
 }
 
@@ -188,7 +186,7 @@ impl fmt::Display for DecodeError {
             DecodeCategory::Shape => write!(f, "is no `{}`", self.target)?,
         }
         if !self.path.is_empty() {
-            write!(f, " at `{}`", self.path.escape_debug())?;
+            write!(f, " at `{}`", Short(&self.path))?;
         }
         write!(f, ": {} (line {}, column {})", self.reason(), self.line(), self.column())
     }
@@ -199,7 +197,7 @@ impl fmt::Debug for DecodeError {
         f.debug_struct("DecodeError")
             .field("category", &self.category)
             .field("target", &self.target)
-            .field("path", &self.path)
+            .field("path", &format_args!("{}", Short(&self.path)))
             .field("reason", &self.reason())
             .field("line", &self.line())
             .field("column", &self.column())

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     DecodeError, Problem, decode, media,
-    redact::{RedactedHeaders, RedactedUrl, redact},
+    redact::{RedactedHeaders, RedactedUrl, Short, redact},
     target::Fault,
 };
 
@@ -260,9 +260,12 @@ impl fmt::Display for JsonError {
             Where::Text(text) => write!(f, "{text}: ")?,
             Where::Nowhere => {}
         }
-        if let (Some(status), false) = (self.status(), matches!(inner.failure, Failure::Redirect(_))) {
-            write!(f, "{status}")?;
-            f.write_str(if matches!(inner.failure, Failure::Status) { "" } else { ", but its body " })?;
+        if let Some(status) = self.status() {
+            match inner.failure {
+                Failure::Status => write!(f, "{status}")?,
+                Failure::InvalidCall(_) | Failure::Service(_) | Failure::Redirect(_) => {}
+                _ => write!(f, "{status}, but its body ")?,
+            }
         }
         match &inner.failure {
             Failure::InvalidCall(fault) | Failure::Redirect(fault) => f.write_str(fault)?,
@@ -279,7 +282,7 @@ impl fmt::Display for JsonError {
             Failure::ContentType => {
                 let value = self.headers().and_then(|headers| headers.get(header::CONTENT_TYPE));
                 let value = value.map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
-                write!(f, "is of the type `{}`, which is not JSON", value.escape_debug())?;
+                write!(f, "is of the type `{}`, which is not JSON", Short(&value))?;
             }
             Failure::Decode(error) => write!(f, "{error}")?,
         }
@@ -298,13 +301,13 @@ impl JsonError {
     /// What is known beyond the status.
     fn fmt_status(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(title) = self.problem().and_then(Problem::title) {
-            write!(f, ": {}", title.escape_debug())?;
+            write!(f, ": {}", Short(title))?;
         }
         if self.status().is_some_and(|status| status.is_redirection()) {
             let location = self.headers().and_then(|headers| headers.get(header::LOCATION));
             if let Some(location) = location {
                 let location = redact(&String::from_utf8_lossy(location.as_bytes()));
-                write!(f, ", a redirect to {} that was not followed", location.escape_debug())?;
+                write!(f, ", a redirect to {} that was not followed", Short(&location))?;
             }
         }
         Ok(())

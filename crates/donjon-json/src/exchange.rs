@@ -83,6 +83,11 @@ impl Collector {
         !self.cuts
     }
 
+    /// What came is all that there will be, though the body had more.
+    pub(crate) fn cut(&mut self) {
+        self.truncated = true;
+    }
+
     /// Whether there is nothing more to take.
     pub(crate) fn is_full(&self) -> bool {
         self.truncated

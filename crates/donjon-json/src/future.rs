@@ -85,7 +85,7 @@ where
     pub(crate) fn call_readied(service: &mut S, call: Call<T>, config: &Arc<Config>) -> Self {
         match Self::prepare(|| service.clone(), call, config) {
             Ok((request, about, follow)) => {
-                let future = service.call(request);
+                let future = service.call_http(request);
                 Self { state: State::Calling { future }, about, follow, value: PhantomData }
             }
             Err(error) => {
@@ -145,11 +145,11 @@ where
                     break error.take().map_or_else(|| panic!("polled after completion"), Err);
                 }
                 StateProj::Ready { service, request } => {
-                    if let Err(error) = ready!(service.poll_ready(cx)) {
+                    if let Err(error) = ready!(service.poll_http_ready(cx)) {
                         break Err(this.about.error(Failure::Service(CallError::new(error))));
                     }
                     let request = request.take().expect("a request is there until it is sent");
-                    let future = service.call(request);
+                    let future = service.call_http(request);
                     this.state.set(State::Calling { future });
                 }
                 StateProj::Calling { future } => match ready!(future.poll(cx)) {
@@ -214,7 +214,7 @@ fn follow<S: Clone, R>(
         Err(fault) => return Some(Err(Failure::Redirect(fault))),
     };
     if Deadline::current().has_passed() {
-        return Some(Err(Failure::Service(late())));
+        return Some(Err(Failure::Service(late(Phase::Attempt))));
     }
     Some(Ok((follow.service.clone(), request)))
 }
@@ -232,8 +232,8 @@ fn drain<R: Body>(body: R, cx: &mut Context<'_>) {
     }
 }
 
-fn late() -> CallError {
-    CallError::from_rejection(Rejection::new(RejectionKind::DeadlineExceeded, "json").with_phase(Phase::Body))
+fn late(phase: Phase) -> CallError {
+    CallError::from_rejection(Rejection::new(RejectionKind::DeadlineExceeded, "json").with_phase(phase))
 }
 
 // ===== impl About =====
@@ -301,14 +301,21 @@ impl<R: Body> Reading<R> {
                 }
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
                 // Of an error, what came is enough.
-                Poll::Ready(Some(Err(_))) if !collector.is_strict() => return Poll::Ready(Ok(())),
+                Poll::Ready(Some(Err(_))) if !collector.is_strict() => {
+                    collector.cut();
+                    return Poll::Ready(Ok(()));
+                }
                 Poll::Ready(Some(Err(error))) => {
-                    let error = CallError::new(S::body_error(error));
+                    let error = CallError::new(S::box_body_error(error));
                     return Poll::Ready(Err(Failure::Body(error, collector.len())));
                 }
                 Poll::Pending => {
                     ready!(poll_deadline(this.sleep, cx));
-                    return Poll::Ready(Err(Failure::Body(late(), collector.len())));
+                    if !collector.is_strict() {
+                        collector.cut();
+                        return Poll::Ready(Ok(()));
+                    }
+                    return Poll::Ready(Err(Failure::Body(late(Phase::Body), collector.len())));
                 }
             }
         }

@@ -22,19 +22,14 @@ pub trait HttpService<B> {
     /// Its futures.
     type Future: Future<Output = Result<Response<Self::ResponseBody>, Self::Error>>;
 
-    /// As of the service.
-    ///
-    /// # Errors
-    ///
-    /// As of the service.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>>;
-
-    /// As of the service.
-    fn call(&mut self, request: Request<B>) -> Self::Future;
-
-    /// Boxes the error of a body.
     #[doc(hidden)]
-    fn body_error(error: <Self::ResponseBody as Body>::Error) -> BoxError;
+    fn poll_http_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>>;
+
+    #[doc(hidden)]
+    fn call_http(&mut self, request: Request<B>) -> Self::Future;
+
+    #[doc(hidden)]
+    fn box_body_error(error: <Self::ResponseBody as Body>::Error) -> BoxError;
 }
 
 impl<S, B, R> HttpService<B> for S
@@ -48,15 +43,15 @@ where
     type Error = S::Error;
     type Future = S::Future;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Service::poll_ready(self, cx)
+    fn poll_http_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        Service::call(self, request)
+    fn call_http(&mut self, request: Request<B>) -> Self::Future {
+        self.call(request)
     }
 
-    fn body_error(error: R::Error) -> BoxError {
+    fn box_body_error(error: R::Error) -> BoxError {
         error.into()
     }
 }

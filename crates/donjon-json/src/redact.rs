@@ -41,6 +41,19 @@ pub struct RedactedUrl<'a>(&'a Uri);
 /// Headers as they may be shown.
 pub(crate) struct RedactedHeaders<'a>(pub(crate) &'a HeaderMap);
 
+/// A text of the peer as it may stand in a line: escaped, and at most 200 characters of it.
+pub(crate) struct Short<'a>(pub(crate) &'a str);
+
+// ===== impl Short =====
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = self.0.char_indices().nth(200).map_or(self.0.len(), |(at, _)| at);
+        write!(f, "{}", self.0[..end].escape_debug())?;
+        if end < self.0.len() { f.write_str("…") } else { Ok(()) }
+    }
+}
+
 // ===== impl RedactedUrl =====
 
 impl<'a> RedactedUrl<'a> {

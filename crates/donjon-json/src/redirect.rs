@@ -5,7 +5,7 @@ use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, he
 
 use crate::{
     RedactedUrl,
-    redact::{is_secret, redact},
+    redact::{Short, is_secret, redact},
     target::Fault,
     url::{resolve_reference, same_origin},
 };
@@ -46,7 +46,7 @@ impl<S> Follow<S> {
     fn follow(&mut self, status: StatusCode, location: &str) -> Result<Request<Bytes>, Fault> {
         let Some((method, here)) = self.visited.last() else { return Err("the redirect has no start".into()) };
         let there = resolve_reference(here, location)
-            .map_err(|fault| format!("{status} to `{}`: {fault}", redact(location).escape_debug()))?;
+            .map_err(|fault| format!("{status} to `{}`: {fault}", Short(&redact(location))))?;
         let shown = RedactedUrl::new(&there);
         let method = method_after(status, method);
         if self.visited.iter().any(|(was, uri)| *was == method && *uri == there) {

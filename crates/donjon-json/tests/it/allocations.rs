@@ -1,0 +1,155 @@
+//! What a call allocates, over a service that answers at once: every allocation has a name.
+#![expect(unsafe_code, reason = "an allocator is unsafe to implement; this one only counts and hands on")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    convert::Infallible,
+    future::{Ready, ready},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use donjon_json::{BoxHttpService, JsonClient, JsonError};
+use http::{HeaderValue, Request, Response};
+use http_body_util::Full;
+use serde::{Deserialize, Serialize};
+use tower::Service;
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        unsafe { System.realloc(ptr, layout, size) }
+    }
+}
+
+/// How many allocations `f` makes on this thread, growing ones included.
+fn count(f: impl FnOnce()) -> u64 {
+    let before = COUNT.with(Cell::get);
+    f();
+    COUNT.with(Cell::get) - before
+}
+
+/// Answers at once, with a head and one frame.
+#[derive(Clone)]
+struct AtOnce;
+
+/// The header map of the response: its index and its entries.
+const OF_SERVICE: u64 = 2;
+
+impl Service<Request<Full<Bytes>>> for AtOnce {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _request: Request<Full<Bytes>>) -> Self::Future {
+        let mut response = Response::new(Full::new(Bytes::from_static(br#"{"id":42,"name":"Ada"}"#)));
+        response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+        ready(Ok(response))
+    }
+}
+
+#[derive(Deserialize)]
+struct Id {
+    id: u64,
+}
+
+#[derive(Deserialize)]
+struct User {
+    id: u64,
+    name: String,
+}
+
+#[derive(Serialize)]
+struct New {
+    name: &'static str,
+}
+
+fn now<T>(future: impl Future<Output = Result<T, JsonError>>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result.unwrap(),
+        Poll::Pending => panic!("the service answers at once"),
+    }
+}
+
+/// Counts one call, without what the service allocates itself, and checks it against its named parts.
+fn check(name: &str, parts: &[(&str, u64)], mut call: impl FnMut()) {
+    // What is made once, such as the shared half of the base URL's host, is not the call's.
+    call();
+    let counted = count(call) - OF_SERVICE;
+    println!("{name}: {counted}");
+    for (part, expected) in parts {
+        println!("    {expected}  {part}");
+    }
+    assert_eq!(counted, parts.iter().map(|(_, count)| count).sum::<u64>(), "{name}");
+}
+
+#[test]
+fn each_allocation_has_a_name() {
+    const HEADERS: (&str, u64) = ("header map of the request: its index and its entries", 2);
+    const PATH: (&str, u64) = ("path and query: the text, and the count of its owners", 2);
+
+    let api = JsonClient::new(AtOnce).base("https://api.example.com").unwrap();
+    check("GET /users/me", &[HEADERS], || assert_eq!(now(api.get("/users/me").send::<Id>()).id, 42));
+    check("GET /users/{id}", &[HEADERS, PATH], || {
+        assert_eq!(now(api.get("/users/{id}").path("id", 42).send::<Id>()).id, 42);
+    });
+    check("GET /users/{id}?expand, with its text", &[HEADERS, PATH, ("the name, of the user's type", 1)], || {
+        let user: User = now(api.get("/users/{id}").path("id", 42).query_pair("expand", "teams").send());
+        assert_eq!((user.id, user.name.as_str()), (42, "Ada"));
+    });
+    check("POST /users", &[HEADERS, ("body: the text, and the count of its owners", 2)], || {
+        now(api.post("/users").json(&New { name: "Ada" }).send::<Id>());
+    });
+    check("GET /users/me, full", &[HEADERS], || {
+        let reply = now(api.get("/users/me").send_full::<Id>());
+        assert_eq!(reply.status(), 200);
+    });
+    check(
+        "GET /users/{id}, following redirects",
+        &[
+            HEADERS,
+            PATH,
+            ("what is kept to send it on", 1),
+            ("its header map: its index and its entries", 2),
+            ("where it has been", 1),
+        ],
+        || {
+            now(api.get("/users/{id}").path("id", 42).follow_redirects(5).send::<Id>());
+        },
+    );
+
+    let under = JsonClient::new(AtOnce).base("https://api.example.com/v1").unwrap();
+    check("GET /v1/users/{id}", &[HEADERS, PATH], || {
+        now(under.get("/users/{id}").path("id", 42).send::<Id>());
+    });
+
+    let boxed = JsonClient::new(BoxHttpService::new(AtOnce)).base("https://api.example.com").unwrap();
+    check("GET /users/me, boxed", &[HEADERS, ("future", 1), ("response body", 1)], || {
+        now(boxed.get("/users/me").send::<Id>());
+    });
+}
