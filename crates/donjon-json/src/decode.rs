@@ -118,11 +118,7 @@ impl DecodeError {
         this.snippet = snippet(body, offset(body, this.line(), this.column()));
         let mut json = serde_json::Deserializer::from_slice(body);
         if let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut json) {
-            let path = error.path().to_string();
-            // At the top it is a dot.
-            if path != "." {
-                this.path = path;
-            }
+            this.path = path_to(error.path());
         }
         this
     }
@@ -206,6 +202,14 @@ impl fmt::Debug for DecodeError {
 }
 
 impl std::error::Error for DecodeError {}
+
+/// The path as far as it is known; empty at the top.
+fn path_to(path: &serde_path_to_error::Path) -> String {
+    let path = path.to_string();
+    // The top is a dot, and a key that could not be read a question mark.
+    let path = path.strip_suffix('?').unwrap_or(&path);
+    path.strip_suffix('.').unwrap_or(path).to_owned()
+}
 
 /// serde's message without the value that it quotes: the type of the value, and what was expected, stay.
 fn without_values(message: &str, category: DecodeCategory) -> String {

@@ -30,9 +30,10 @@ struct Pair<'a, 'b> {
     name: Option<String>,
 }
 
-/// A value or a name: what can be written as text. A sequence is each of its elements.
+/// A value or a name: what can be written as text. A sequence is each of its elements, which are no sequences.
 struct Text<'a> {
     name: &'a str,
+    is_element: bool,
     put: &'a mut dyn FnMut(&dyn Display) -> fmt::Result,
 }
 
@@ -68,17 +69,16 @@ impl Error for QueryError {}
 
 /// Writes `name` with each scalar of `value`.
 fn put_value<T: Serialize + ?Sized>(out: &mut QueryWriter<'_>, name: &str, value: &T) -> Result<(), QueryError> {
-    value.serialize(Text { name, put: &mut |value| out.pair(&name, value) })
+    value.serialize(Text { name, is_element: false, put: &mut |value| out.pair(&name, value) })
 }
 
 fn name_of<T: Serialize + ?Sized>(key: &T) -> Result<String, QueryError> {
     let mut name = None;
     key.serialize(Text {
         name: "",
+        // A list is no name.
+        is_element: true,
         put: &mut |text| {
-            if name.is_some() {
-                return Err(fmt::Error);
-            }
             name = Some(text.to_string());
             Ok(())
         },
@@ -342,8 +342,12 @@ impl Text<'_> {
         (self.put)(value).map_err(|_| QueryError::nested(self.name))
     }
 
+    fn sequence(self) -> Result<Self, QueryError> {
+        if self.is_element { Err(QueryError::nested(self.name)) } else { Ok(self) }
+    }
+
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), QueryError> {
-        value.serialize(Text { name: self.name, put: self.put })
+        value.serialize(Text { name: self.name, is_element: true, put: self.put })
     }
 }
 
@@ -427,15 +431,15 @@ impl Serializer for Text<'_> {
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Self, QueryError> {
-        Ok(self)
+        self.sequence()
     }
 
     fn serialize_tuple(self, _: usize) -> Result<Self, QueryError> {
-        Ok(self)
+        self.sequence()
     }
 
     fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, QueryError> {
-        Ok(self)
+        self.sequence()
     }
 }
 

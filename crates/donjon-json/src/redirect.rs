@@ -49,7 +49,7 @@ impl<S> Follow<S> {
             .map_err(|fault| format!("{status} to `{}`: {fault}", Short(&redact(location))))?;
         let shown = RedactedUrl::new(&there);
         let method = method_after(status, method);
-        if self.visited.iter().any(|(was, uri)| *was == method && *uri == there) {
+        if self.visited.iter().any(|(was, uri)| *was == method && is_same(uri, &there)) {
             return Err(format!("{status} to {shown}, where this call has been before: a redirect loop").into());
         }
         if self.visited.len() > self.limit as usize {
@@ -81,6 +81,11 @@ impl<S> Follow<S> {
         *request.extensions_mut() = self.extensions.clone();
         Ok(request)
     }
+}
+
+/// Whether two URLs are the same, however they are written.
+fn is_same(a: &Uri, b: &Uri) -> bool {
+    a.path_and_query() == b.path_and_query() && same_origin(a, b)
 }
 
 /// RFC 9110, section 15.4, as browsers do it: `303` makes all but `HEAD` a `GET`, `301` and `302` make a `POST` a `GET`,

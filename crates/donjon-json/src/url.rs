@@ -158,7 +158,10 @@ pub(crate) fn resolve_reference(base: &Uri, reference: &str) -> Result<Uri, Faul
         Some((path, query)) => (path, Some(query)),
         None => (reference, None),
     };
-    let uri = if has_scheme(path) {
+    let uri = if let Some(scheme) = scheme_of(path) {
+        if !path[scheme.len()..].starts_with("://") {
+            return Err(format!("the scheme must be `http` or `https`, and is `{scheme}`").into());
+        }
         Uri::try_from(reference).map_err(|error| error.to_string())?
     } else if reference.starts_with("//") {
         let scheme = base.scheme_str().unwrap_or("https");
@@ -186,11 +189,12 @@ pub(crate) fn resolve_reference(base: &Uri, reference: &str) -> Result<Uri, Faul
     Ok(uri)
 }
 
-fn has_scheme(path: &str) -> bool {
-    path.find(':').is_some_and(|at| {
-        path.starts_with(|c: char| c.is_ascii_alphabetic())
-            && path[..at].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-    })
+/// The scheme of a reference that has one.
+fn scheme_of(path: &str) -> Option<&str> {
+    let scheme = &path[..path.find(':')?];
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    is_scheme.then_some(scheme)
 }
 
 /// RFC 3986, section 5.2.4, of a path that starts with a slash.

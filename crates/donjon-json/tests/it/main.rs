@@ -3,5 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod allocations;
+mod answer;
 mod call;
+mod contract;
+mod redirect;
+mod secrets;
 mod support;

@@ -7,8 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use donjon_json::JsonClient;
+use futures_util::FutureExt as _;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use tower::util::BoxCloneSyncService;
 
 pub(crate) type HttpBox = BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, Infallible>;
@@ -40,10 +41,7 @@ where
     let log = Log::default();
     let seen = log.clone();
     let service = tower::service_fn(move |request: Request<Full<Bytes>>| {
-        let request = request.map(|body| {
-            use http_body_util::BodyExt;
-            futures_lite_block(body.collect())
-        });
+        let request = request.map(|body| body.collect().now_or_never().expect("it is in memory").unwrap().to_bytes());
         let response = answer(&request);
         seen.0.lock().unwrap().push(request);
         async move { Ok::<_, Infallible>(response.map(Full::new)) }
@@ -51,23 +49,19 @@ where
     (JsonClient::new(BoxCloneSyncService::new(service)).base("https://api.example.com").unwrap(), log)
 }
 
-/// A body in memory is there at once.
-fn futures_lite_block<F, E>(collect: F) -> Bytes
-where
-    F: Future<Output = Result<http_body_util::Collected<Bytes>, E>>,
-    E: std::fmt::Debug,
-{
-    let mut collect = std::pin::pin!(collect);
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    match collect.as_mut().poll(&mut cx) {
-        std::task::Poll::Ready(collected) => collected.unwrap().to_bytes(),
-        std::task::Poll::Pending => panic!("the body is not in memory"),
-    }
+/// A service that always gives this answer.
+pub(crate) fn fixed(response: Response<Bytes>) -> HttpBox {
+    api(move |_| response.clone()).0.into_service()
+}
+
+/// A client over a service that always gives this answer.
+pub(crate) fn always(response: Response<Bytes>) -> JsonClient<HttpBox> {
+    api(move |_| response.clone()).0
 }
 
 /// An answer of 200 with this JSON.
 pub(crate) fn json(body: impl Into<Bytes>) -> Response<Bytes> {
-    Response::builder().header("content-type", "application/json").body(body.into()).unwrap()
+    answer(200, "application/json", body)
 }
 
 /// An answer with this status, content type and body.
