@@ -1,9 +1,151 @@
 //! Tower middleware that still stands when the rest has fallen.
+//!
+//! donjon is a set of small crates of tower middleware for programs that call, or are called, over a network. This crate
+//! re-exports them behind features, and has the ready-made stacks: [`client::standard`].
+//!
+//! # A JSON client in one line
+//!
+//! ```
+//! use serde::Deserialize;
+//! # use http_body_util::Full;
+//!
+//! #[derive(Deserialize)]
+//! struct User {
+//!     name: String,
+//! }
+//!
+//! # async fn run(url: String) -> Result<(), Box<dyn std::error::Error>> {
+//! // Deadline, retry with a budget, concurrency limit, attempt timeout, connection pool.
+//! let api = donjon::client::standard(url)?;
+//! let user: User = api.get("/users/{id}").path("id", 42).send().await?;
+//! assert_eq!(user.name, "Ada");
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! #     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+//! #     let url = format!("http://{}", listener.local_addr().unwrap());
+//! #     tokio::spawn(async move {
+//! #         let (stream, _) = listener.accept().await.unwrap();
+//! #         let answer = hyper::service::service_fn(|_| async {
+//! #             Ok::<_, std::convert::Infallible>(http::Response::new(Full::<bytes::Bytes>::from(r#"{"name":"Ada"}"#)))
+//! #         });
+//! #         let io = hyper_util::rt::TokioIo::new(stream);
+//! #         let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, answer).await;
+//! #     });
+//! #     run(url).await.unwrap();
+//! # });
+//! ```
+//!
+//! # The same, composed by hand
+//!
+//! ```
+//! use std::time::Duration;
+//! use donjon::{CallError, ConcurrencyLimitLayer, DeadlineLayer, JsonClient, RetryLayer, TimeoutLayer, transport};
+//! use tower::ServiceBuilder;
+//!
+//! let stack = ServiceBuilder::new()
+//!     .layer(DeadlineLayer::new(Duration::from_secs(5)))
+//!     .layer(RetryLayer::http()) // budget, jitter, Retry-After, idempotency, replay
+//!     .layer(ConcurrencyLimitLayer::http(64).queue(128).max_wait(Duration::from_millis(250)))
+//!     .layer(TimeoutLayer::new(Duration::from_secs(1))) // per attempt
+//!     .map_err(CallError::from)
+//!     .service(transport());
+//! let api = JsonClient::new(stack).base("https://api.example.com")?;
+//!
+//! let call = api.get("/users/{id}").path("id", 42).send::<String>(); // A future; nothing is sent before it is polled.
+//! # drop(call);
+//! # Ok::<(), donjon::JsonError>(())
+//! ```
+//!
+//! # Many at once
+//!
+//! ```
+//! use donjon::{Call, FanOutExt, JsonClient};
+//! # use http_body_util::Full;
+//!
+//! # async fn run(api: donjon::BoxJsonClient) -> Result<(), Box<dyn std::error::Error>> {
+//! let ids = 1..=100;
+//! let mut replies = api.fan_out(ids.map(|id| (id, Call::<u64>::get("/double/{id}").path("id", id)))).at_once(10).as_completed();
+//! while let Some((id, reply)) = replies.next().await {
+//!     assert_eq!(reply?, 2 * id); // One failure ends nothing.
+//! }
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! #     let stack = tower::service_fn(|request: http::Request<Full<bytes::Bytes>>| async move {
+//! #         let id: u64 = request.uri().path().rsplit('/').next().unwrap().parse().unwrap();
+//! #         Ok::<_, std::convert::Infallible>(http::Response::new(Full::<bytes::Bytes>::from((2 * id).to_string())))
+//! #     });
+//! #     run(JsonClient::new(stack).base("http://example.com").unwrap().boxed()).await.unwrap();
+//! # });
+//! ```
+//!
+//! # A server
+//!
+//! [`respond`] wraps layers around an infallible service, such as an axum router: refusals become responses, with a
+//! status, `Retry-After` and a problem document, and the error stays `Infallible`.
+//!
+//! ```
+//! use donjon::{ConcurrencyLimitLayer, respond};
+//! use tower::{Layer, ServiceBuilder, ServiceExt};
+//! # use http_body_util::Full;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let limit = ConcurrencyLimitLayer::http(256).queue(512);
+//! # let handler = tower::service_fn(|_: http::Request<Full<bytes::Bytes>>| async {
+//! #     Ok::<_, std::convert::Infallible>(http::Response::new(Full::<bytes::Bytes>::from("hello")))
+//! # });
+//! let app = respond(ServiceBuilder::new().layer(limit.clone()).into_inner()).layer(handler);
+//! limit.handle().set_max(0)?; // While running: refuse everything.
+//!
+//! let response = app.oneshot(http::Request::new(Full::default())).await.unwrap();
+//! assert_eq!(response.status(), 503);
+//! # Ok::<_, donjon::OutOfRange>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # Feature flags
+//!
+//! One for each crate, and what belongs together:
+//!
+//! - `client` (on): the ready-made client stack, and with it all that follow.
+//! - `retry`, `timeout`, `concurrency-limit`, `json`, `fanout`, `transport`, `budget`, `http`.
 
+#[cfg(feature = "client")]
+pub mod client;
+
+#[cfg(feature = "budget")]
+pub use donjon_budget as budget;
+#[cfg(feature = "budget")]
+pub use donjon_budget::{Backoff, Budget};
+#[cfg(feature = "concurrency-limit")]
+pub use donjon_concurrency_limit as concurrency_limit;
 #[cfg(feature = "concurrency-limit")]
 pub use donjon_concurrency_limit::ConcurrencyLimitLayer;
-pub use donjon_core::*;
+pub use donjon_core as core;
+pub use donjon_core::{
+    BoxError, CallError, Classify, Criticality, Deadline, Fresh, OutOfRange, Outcome, Ratio, Reject, Rejection,
+    RejectionKind, Replay, Scope,
+};
+#[cfg(feature = "fanout")]
+pub use donjon_fanout as fanout;
+#[cfg(feature = "fanout")]
+pub use donjon_fanout::FanOutExt;
+#[cfg(feature = "http")]
+pub use donjon_http as http;
+#[cfg(feature = "http")]
+pub use donjon_http::{CollectLayer, HttpClassify, ReplayLayer, respond};
+#[cfg(feature = "json")]
+pub use donjon_json as json;
+#[cfg(feature = "json")]
+pub use donjon_json::{BoxJsonClient, Call, JsonClient, JsonError};
+#[cfg(feature = "retry")]
+pub use donjon_retry as retry;
 #[cfg(feature = "retry")]
 pub use donjon_retry::RetryLayer;
 #[cfg(feature = "timeout")]
+pub use donjon_timeout as timeout;
+#[cfg(feature = "timeout")]
 pub use donjon_timeout::{DeadlineLayer, TimeoutLayer};
+#[cfg(feature = "transport")]
+pub use donjon_transport::{Transport, transport};

@@ -1,0 +1,160 @@
+use std::time::Duration;
+
+use donjon_budget::{Backoff, Budget};
+use donjon_concurrency_limit::{ConcurrencyLimitLayer, Http as LimitHttp};
+use donjon_core::Fresh;
+use donjon_http::CollectLayer;
+use donjon_json::{JsonClient, JsonError};
+use donjon_retry::{Http as RetryHttp, RetryLayer};
+use donjon_timeout::{DeadlineLayer, Http as TimeoutHttp, PropagateDeadlineLayer, TimeoutLayer};
+use donjon_transport::{Transport, transport};
+use tower_layer::Layer;
+
+use super::{AnyError, Client, Handles, Stack};
+
+/// The settings of the ready-made client: see the [module](super) for what they are by default.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let builder = donjon::client::builder().deadline(Duration::from_secs(2)).max_in_flight(16);
+/// let handles = builder.handles();
+/// let api = builder.build("https://api.example.com")?;
+///
+/// handles.limit().set_max(8)?; // While running.
+/// assert_eq!(handles.limit().stats().max, 8);
+/// # let _ = api;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ClientBuilder<T = Transport> {
+    deadline: DeadlineLayer<TimeoutHttp>,
+    retry: RetryLayer<RetryHttp>,
+    limit: ConcurrencyLimitLayer<LimitHttp>,
+    attempt: TimeoutLayer<TimeoutHttp>,
+    collect: CollectLayer,
+    propagate: PropagateDeadlineLayer,
+    transport: T,
+}
+
+// ===== impl ClientBuilder =====
+
+impl ClientBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            deadline: DeadlineLayer::http(Duration::from_secs(5)).ignore_headers(),
+            retry: RetryLayer::http(),
+            limit: limit(64).queue(128),
+            attempt: TimeoutLayer::http(Duration::from_secs(1)),
+            collect: CollectLayer::new(),
+            propagate: PropagateDeadlineLayer::new().bypass(),
+            transport: transport(),
+        }
+    }
+}
+
+fn limit(max: usize) -> ConcurrencyLimitLayer<LimitHttp> {
+    ConcurrencyLimitLayer::http(max).max_wait(Duration::from_millis(250))
+}
+
+impl<T> ClientBuilder<T> {
+    /// How long a call may take with everything: queue, attempts, sleeps between them, body. 5 s by default; zero
+    /// refuses every call, `Duration::MAX` sets no deadline.
+    pub fn deadline(mut self, timeout: Duration) -> Self {
+        self.deadline = DeadlineLayer::http(timeout).ignore_headers();
+        self
+    }
+
+    /// How long one attempt may take, its body included. 1 s by default; `Duration::MAX` leaves it to the deadline.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt = TimeoutLayer::http(timeout);
+        self
+    }
+
+    /// Attempts in all. 4 by default; 0 and 1 switch retries off.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.retry = self.retry.max_attempts(attempts);
+        self
+    }
+
+    /// How long to wait between attempts. Exponential from 50 ms to 20 s with full jitter by default.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.retry = self.retry.backoff(backoff);
+        self
+    }
+
+    /// How much extra load retries may add. [`Budget::new`] by default; share one between clients that share a fate.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.retry = self.retry.budget(budget);
+        self
+    }
+
+    /// How many attempts may be in flight. 64 by default; 0 refuses every call. The queue becomes twice as long, unless
+    /// [`queue`](Self::queue) follows.
+    pub fn max_in_flight(mut self, max: usize) -> Self {
+        self.limit = limit(max);
+        self
+    }
+
+    /// How many attempts may wait for a place. 128 by default; 0 sheds.
+    pub fn queue(mut self, bound: usize) -> Self {
+        self.limit = self.limit.queue(bound);
+        self
+    }
+
+    /// How long an attempt may wait for a place. 250 ms by default; zero does not wait.
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.limit = self.limit.max_wait(wait);
+        self
+    }
+
+    /// How much of a response is read inside of the attempt, so that a truncated one is retried. What is longer streams
+    /// on, and its reading is not retried. 64 KiB by default.
+    pub fn collect(mut self, bytes: usize) -> Self {
+        self.collect = CollectLayer::new().cap(bytes);
+        self
+    }
+
+    /// Tells the upstream how long the answer is still waited for, in the field `x-request-timeout-ms` of each attempt.
+    /// Off by default: a server that does not know the field has no use for it.
+    pub fn propagate_deadline(mut self) -> Self {
+        self.propagate = PropagateDeadlineLayer::new();
+        self
+    }
+
+    /// Draws the jitter from this seed, so that a run repeats itself.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.retry = self.retry.seed(seed);
+        self
+    }
+
+    /// Over this transport: one with other settings, or any HTTP service.
+    pub fn transport<U>(self, transport: U) -> ClientBuilder<U> {
+        let Self { deadline, retry, limit, attempt, collect, propagate, transport: _ } = self;
+        ClientBuilder { deadline, retry, limit, attempt, collect, propagate, transport }
+    }
+
+    /// The operator's ends of the layers. Take them after the settings.
+    #[must_use]
+    pub fn handles(&self) -> Handles {
+        Handles::new(&self.deadline, &self.retry, &self.limit, &self.attempt)
+    }
+
+    /// The stack, without the JSON client.
+    pub fn build_stack(self) -> Stack<T> {
+        let inner = self.propagate.layer(AnyError::new(self.transport));
+        self.deadline.layer(self.retry.layer(self.limit.layer(self.attempt.layer(self.collect.layer(inner)))))
+    }
+
+    /// The client, for this base URL.
+    ///
+    /// # Errors
+    ///
+    /// If `base` is not an absolute `http` or `https` URL.
+    pub fn build(self, base: impl AsRef<str>) -> Result<Client<T>, JsonError> {
+        JsonClient::new(self.build_stack()).base(base)
+    }
+}

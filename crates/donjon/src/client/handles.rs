@@ -1,0 +1,49 @@
+use donjon_concurrency_limit::{ConcurrencyLimitLayer, Handle, Http as LimitHttp};
+use donjon_retry::{Http as RetryHttp, RetryHandle, RetryLayer};
+use donjon_timeout::{DeadlineLayer, Http as TimeoutHttp, TimeoutHandle, TimeoutLayer};
+
+/// The operator's ends of the layers of a client: figures to read, and knobs that turn while running.
+#[derive(Clone, Debug)]
+pub struct Handles {
+    deadline: TimeoutHandle,
+    retry: RetryHandle,
+    limit: Handle,
+    attempt: TimeoutHandle,
+}
+
+// ===== impl Handles =====
+
+impl Handles {
+    pub(super) fn new(
+        deadline: &DeadlineLayer<TimeoutHttp>,
+        retry: &RetryLayer<RetryHttp>,
+        limit: &ConcurrencyLimitLayer<LimitHttp>,
+        attempt: &TimeoutLayer<TimeoutHttp>,
+    ) -> Self {
+        Self { deadline: deadline.handle(), retry: retry.handle(), limit: limit.handle(), attempt: attempt.handle() }
+    }
+
+    /// Of the deadline.
+    #[must_use]
+    pub const fn deadline(&self) -> &TimeoutHandle {
+        &self.deadline
+    }
+
+    /// Of the retry and its budget.
+    #[must_use]
+    pub const fn retry(&self) -> &RetryHandle {
+        &self.retry
+    }
+
+    /// Of the concurrency limit.
+    #[must_use]
+    pub const fn limit(&self) -> &Handle {
+        &self.limit
+    }
+
+    /// Of the attempt timeout.
+    #[must_use]
+    pub const fn attempt_timeout(&self) -> &TimeoutHandle {
+        &self.attempt
+    }
+}
