@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use donjon_concurrency_limit::{ConcurrencyLimitLayer, Handle};
-use donjon_core::{CallError, Reject};
+use donjon_core::{CallError, Reject, RejectionKind};
+use donjon_http::CollectLayer;
 use donjon_json::{BoxJsonClient, JsonClient, JsonError, JsonErrorKind};
 use donjon_retry::RetryLayer;
 use donjon_timeout::{DeadlineLayer, TimeoutLayer};
@@ -68,6 +69,7 @@ impl Stack {
             .layer(RetryLayer::http().seed(settings.seed).attempt_header(HeaderName::from_static(ATTEMPT)))
             .layer(limit.clone())
             .layer(TimeoutLayer::http(settings.attempt_timeout))
+            .layer(CollectLayer::new())
             .map_request(sent::count)
             .map_err(CallError::from)
             .service(transport());
@@ -103,7 +105,10 @@ impl Way for Stack {
 /// A short name for why a call failed.
 pub(crate) fn kind(error: &JsonError) -> Kind {
     if let Some(rejection) = error.as_rejection() {
-        return rejection.kind().as_str().into();
+        return match rejection.kind() {
+            RejectionKind::BodyIncomplete => transport_kind(error).into(),
+            kind => kind.as_str().into(),
+        };
     }
     match (error.kind(), error.status()) {
         (JsonErrorKind::Status, Some(status)) => status_kind(status),

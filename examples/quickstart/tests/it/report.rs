@@ -1,5 +1,7 @@
 //! The main job, by its report.
 
+use std::thread;
+
 use serde_json::Value;
 
 use crate::program::report;
@@ -68,26 +70,32 @@ fn sound(way: &Value, calls: u64) {
 }
 
 #[test]
-#[ignore = "a truncated body is not yet an outcome inside of the retry"]
 fn the_stack_answers_what_the_naive_way_loses_for_few_calls_more() {
-    for seed in ["1", "2", "3"] {
-        let args = ["--calls", "600", "--rate", "600", "--fail-rate", "0.3", "--outage", "0", "--seed", seed];
-        let (finished, report) = report(&format!("fair-{seed}"), &args);
-        assert_eq!(finished.code, Some(0), "{finished:?}");
-        assert_eq!(sorted(&keys(&report)), ["naive", "stack"]);
-        let (naive, stack) = (&report["naive"], &report["stack"]);
-        sound(naive, 600);
-        sound(stack, 600);
+    thread::scope(|scope| {
+        for seed in ["1", "2", "3"] {
+            scope.spawn(move || fair(seed));
+        }
+    });
+}
 
-        assert_eq!(count(naive, "upstream_calls"), 600, "{naive}");
-        // 30 % fail; four standard deviations.
-        assert!(count(naive, "failed").abs_diff(180) <= 45, "{naive}");
-        // 1.417 calls a call are expected and 99.2 % answered: four standard deviations.
-        assert!(count(stack, "upstream_calls") <= 600 * 154 / 100, "{stack}");
-        assert!(count(stack, "answered") >= 600 * 977 / 1_000, "{stack}");
-        assert_eq!(count(stack, "upstream_calls"), 600 + count(stack, "retries"), "{stack}");
-        assert_eq!(count(stack, "outage.upstream_calls"), 0);
-    }
+fn fair(seed: &str) {
+    let args = ["--calls", "600", "--rate", "300", "--fail-rate", "0.3", "--outage", "0", "--seed", seed];
+    let (finished, report) = report(&format!("fair-{seed}"), &args);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(sorted(&keys(&report)), ["naive", "stack"]);
+    let (naive, stack) = (&report["naive"], &report["stack"]);
+    sound(naive, 600);
+    sound(stack, 600);
+
+    assert_eq!(count(naive, "upstream_calls"), 600, "{naive}");
+    // 30 % fail; four standard deviations.
+    assert!(count(naive, "failed").abs_diff(180) <= 45, "{naive}");
+    // 1.417 calls a call are expected and 99.2 % answered, less what the budget refuses while its tokens sleep with the
+    // retries that hold them: four standard deviations and ten calls.
+    assert!(count(stack, "upstream_calls") <= 600 * 154 / 100, "{stack}");
+    assert!(count(stack, "answered") >= 600 * 977 / 1_000 - 10, "{stack}");
+    assert_eq!(count(stack, "upstream_calls"), 600 + count(stack, "retries"), "{stack}");
+    assert_eq!(count(stack, "outage.upstream_calls"), 0);
 }
 
 #[test]
@@ -127,8 +135,13 @@ fn the_seed_moves_everything_and_the_same_seed_nothing() {
         let (_, report) = report(name, &args);
         [&report["naive"]["errors"], &report["stack"]["upstream_calls"]].map(ToString::to_string)
     };
-    assert_eq!(run("seed-a", "8"), run("seed-b", "8"));
-    assert_ne!(run("seed-c", "8")[0], run("seed-d", "9")[0]);
+    let [first, again, other] = thread::scope(|scope| {
+        [("seed-a", "8"), ("seed-b", "8"), ("seed-c", "9")]
+            .map(|(name, seed)| scope.spawn(move || run(name, seed)))
+            .map(|running| running.join().unwrap())
+    });
+    assert_eq!(first, again);
+    assert_ne!(first[0], other[0]);
 }
 
 #[test]
