@@ -234,7 +234,7 @@ impl<B: Body> Future for Drain<B> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         loop {
-            if this.body.is_end_stream() || this.body.size_hint().lower() > *this.bytes {
+            if *this.bytes == 0 || this.body.is_end_stream() || this.body.size_hint().lower() > *this.bytes {
                 return Poll::Ready(());
             }
             match this.body.as_mut().poll_frame(cx) {

@@ -1,5 +1,16 @@
 //! Tests of donjon-retry.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod amplification;
 mod behaviour;
+mod budget;
+mod cancellation;
 #[cfg(feature = "http")]
 mod contract;
+mod deadline;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "http")]
+mod http_bodies;
+mod support;
+mod types;

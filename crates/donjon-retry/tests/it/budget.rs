@@ -1,0 +1,99 @@
+//! The budget in the layer: what is paid for, and what comes back.
+
+use std::time::Duration;
+
+use donjon_core::Ratio;
+use donjon_retry::{Backoff, Budget, Jitter, NoRetry, RetryLayer};
+use tower::{Layer, ServiceExt};
+
+use crate::support::{Reply, Upstream};
+
+fn tokens(layer: &RetryLayer) -> f64 {
+    layer.handle().budget().stats().tokens
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_takes_a_token_and_a_recovery_brings_its_own_back() {
+    let layer = RetryLayer::default();
+    let upstream = Upstream::replies([Reply::Fail, Reply::Fail, Reply::Ok]);
+    layer.layer(upstream).oneshot(1_u64).await.expect("the third works");
+    assert_eq!(tokens(&layer), 23.0, "two were taken, one came back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_try_success_earns_and_a_recovery_does_not() {
+    let layer = RetryLayer::default().budget(Budget::builder().initial(1).build());
+    let service = layer.layer(Upstream::replies([Reply::Ok, Reply::Fail, Reply::Ok]));
+    service.clone().oneshot(1_u64).await.expect("the first works");
+    assert_eq!(tokens(&layer), 1.3);
+    service.oneshot(1_u64).await.expect("the second works");
+    assert_eq!(tokens(&layer), 1.3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_budget_ends_the_call_with_its_own_failure() {
+    let layer = RetryLayer::default().budget(Budget::none());
+    let upstream = Upstream::failing();
+    let error = layer.layer(upstream.clone()).oneshot(1_u64).await.expect_err("it is down");
+    assert_eq!(error.to_string(), "it failed");
+    assert_eq!(upstream.calls(), 1);
+    assert_eq!(layer.handle().stats().gave_up(NoRetry::BudgetExhausted), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_taken_where_another_reason_ends_the_call() {
+    let layer = RetryLayer::default().max_attempts(1);
+    layer.layer(Upstream::failing()).oneshot(1_u64).await.expect_err("it is down");
+    assert_eq!(layer.handle().budget().stats().granted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_may_share_a_budget() {
+    let budget = Budget::builder().capacity(3).build();
+    let layers = [(); 2].map(|()| RetryLayer::default().budget(budget.clone()));
+    let upstream = Upstream::failing();
+    for layer in layers {
+        layer.layer(upstream.clone()).oneshot(1_u64).await.expect_err("it is down");
+    }
+    assert_eq!(upstream.calls(), 2 + 3);
+}
+
+/// grpc-go, test/retry_test.go, TestRetryThrottling, through the layer: at most 10 tokens, ratio 0.5, 4 attempts.
+#[tokio::test(start_paused = true)]
+async fn t4_grpc_retry_throttling() {
+    const OK: [usize; 10] = [0, 3, 6, 10, 11, 12, 13, 14, 16, 18];
+    let upstream = Upstream::new(|n| if OK.contains(&n) { Reply::Ok } else { Reply::Fail });
+    let layer = RetryLayer::default()
+        .budget(Budget::grpc(10, Ratio::new(0.5).expect("a share")))
+        .backoff(Backoff::constant(Duration::from_millis(10)).jitter(Jitter::None));
+    let service = layer.layer(upstream.clone());
+    let mut seen = Vec::new();
+    for _ in 0..12 {
+        let ok = service.clone().oneshot(1_u64).await.is_ok();
+        seen.push((ok, upstream.calls() - 1, tokens(&layer)));
+    }
+    assert_eq!(
+        seen,
+        [
+            (true, 0, 10.0),
+            (true, 3, 8.5),
+            (true, 6, 7.0),
+            (false, 8, 5.0),
+            (false, 9, 4.0),
+            (true, 10, 4.5),
+            (true, 11, 5.0),
+            (true, 12, 5.5),
+            (true, 13, 6.0),
+            (true, 14, 6.5),
+            (true, 16, 6.0),
+            (false, 17, 5.0),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn grpc_counts_the_last_failure_too() {
+    let layer = RetryLayer::default().max_attempts(2).budget(Budget::grpc(10, Ratio::ZERO));
+    layer.layer(Upstream::failing()).oneshot(1_u64).await.expect_err("it is down");
+    assert_eq!(tokens(&layer), 8.0, "two attempts failed");
+}
