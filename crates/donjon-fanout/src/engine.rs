@@ -123,7 +123,6 @@ where
             }
 
             let mut starved = false;
-            let mut too_late = false;
             while let Some(source) = &mut self.source {
                 if self.at_once != 0 && (in_flight.len() >= self.at_once || room == 0) {
                     break;
@@ -137,8 +136,8 @@ where
                             return Poll::Ready(Some(refused(index, key, kind, Phase::Admission)));
                         }
                         if deadline.has_passed() {
+                            // What is in flight goes first: either it is done, or the timer ends it below.
                             self.expired.push_back((index, key, Phase::Queue));
-                            too_late = true;
                             break;
                         }
                         room -= 1;
@@ -156,10 +155,6 @@ where
             let mut scope = Scope::current().with_deadline(deadline);
             if let Poll::Ready(Some(done)) = scope.enter(|| Pin::new(&mut *in_flight).poll_next(cx)) {
                 return Poll::Ready(Some(done));
-            }
-            if too_late {
-                self.give_up(in_flight);
-                continue;
             }
             if in_flight.is_empty() && self.source.is_none() {
                 self.timer = None;

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use donjon_fanout::FanOutExt;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, stream::FusedStream};
 
 use crate::scripted::{Act, Readiness, Scripted};
 
@@ -114,6 +114,8 @@ async fn what_was_held_back_for_the_order_goes_with_a_panic() {
     panics(replies.next()).await;
     assert_eq!(service.in_flight(), 0);
     assert!(replies.next().await.is_none());
+    assert!(replies.is_terminated());
+    assert!(format!("{replies:?}").contains("early: 0"), "{replies:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -105,6 +105,22 @@ async fn the_ambient_deadline_is_that_of_whoever_polls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_ambient_deadline_replaces_the_one_before() {
+    let service = Scripted::new();
+    let mut replies = service.fan_out((0..2).map(|n| (n, Act::Never))).at_once(1).as_completed();
+    let mut within = async |ms: u32, patience: u32| {
+        let start = Instant::now();
+        let next = Scope::current().with_timeout(ms * MS).wrap(replies.next());
+        let result = tokio::time::timeout(patience * MS, next).await;
+        (result.is_ok(), start.elapsed())
+    };
+    assert_eq!(within(50, 5).await, (false, 5 * MS));
+    assert_eq!(within(10, 100).await, (true, 10 * MS), "an earlier one");
+    assert_eq!(within(20, 5).await, (false, 5 * MS));
+    assert_eq!(within(40, 100).await, (true, 40 * MS), "a later one");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_calls_see_the_earlier_one() {
     let service = Scripted::new();
     let left = async |own: Option<u32>, ambient: Option<u32>| {
