@@ -6,6 +6,8 @@ mod allocations;
 mod answer;
 mod call;
 mod contract;
+mod loopback;
+mod properties;
 mod redirect;
 mod secrets;
 mod support;
