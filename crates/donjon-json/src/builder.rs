@@ -1,4 +1,7 @@
-use std::fmt::{self, Display};
+use std::{
+    fmt::{self, Display},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -87,6 +90,11 @@ impl<'a, S, B> CallBuilder<'a, S, B> {
     /// How many redirects to follow: [`Call::follow_redirects`].
     pub fn follow_redirects(self, limit: u32) -> Self {
         self.map(|call| call.follow_redirects(limit))
+    }
+
+    /// How long the call may take as a whole: [`Call::timeout`].
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.map(|call| call.timeout(timeout))
     }
 
     /// The call alone, read as a `T`.

@@ -3,6 +3,7 @@ use std::{
     fmt::{self, Display},
     marker::PhantomData,
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -58,6 +59,7 @@ pub struct Call<T> {
     extensions: Extensions,
     pub(crate) max_body: Option<u64>,
     pub(crate) redirects: Option<u32>,
+    pub(crate) timeout: Option<Duration>,
     fault: Option<Fault>,
     value: PhantomData<fn() -> T>,
 }
@@ -120,6 +122,7 @@ impl<T> Call<T> {
             extensions: Extensions::new(),
             max_body: None,
             redirects: None,
+            timeout: None,
             fault: None,
             value: PhantomData,
         }
@@ -136,6 +139,7 @@ impl<T> Call<T> {
             extensions: self.extensions,
             max_body: self.max_body,
             redirects: self.redirects,
+            timeout: self.timeout,
             fault: self.fault,
             value: PhantomData,
         }
@@ -242,6 +246,14 @@ impl<T> Call<T> {
     /// Follows at most this many redirects, in the place of the [client's](crate::JsonClient::follow_redirects).
     pub fn follow_redirects(mut self, limit: u32) -> Self {
         self.redirects = Some(limit);
+        self
+    }
+
+    /// How long the call may take as a whole, from its first wait on: readiness, queues, attempts, sleeps and body. It
+    /// is the ambient [`Deadline`](donjon_core::Deadline) of the layers below, and only ever shortens the one around
+    /// it. A call that is late is [`Refused`](crate::JsonErrorKind::Refused).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 
@@ -370,6 +382,7 @@ impl<T> Clone for Call<T> {
             extensions: self.extensions.clone(),
             max_body: self.max_body,
             redirects: self.redirects,
+            timeout: self.timeout,
             fault: self.fault.clone(),
             value: PhantomData,
         }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use donjon_core::{CallError, Deadline, Phase, Reject, Rejection, RejectionKind};
+use donjon_core::{CallError, Deadline, Phase, Reject, Rejection, RejectionKind, Scope};
 use http::{HeaderMap, Method, Request, Response, Uri, header::CONTENT_LENGTH};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -38,6 +38,10 @@ pin_project! {
         state: State<S, B, S::Future, S::ResponseBody>,
         about: About,
         follow: Option<Box<Follow<S>>>,
+        // Of a call with a timeout of its own.
+        scope: Option<Scope>,
+        #[pin]
+        sleep: Option<Sleep>,
         value: PhantomData<fn() -> T>,
     }
 }
@@ -61,8 +65,6 @@ pin_project! {
         collector: Collector,
         #[pin]
         body: R,
-        #[pin]
-        sleep: Option<Sleep>,
     }
 }
 
@@ -83,10 +85,11 @@ where
 {
     /// The call on a service that was readied for it.
     pub(crate) fn call_readied(service: &mut S, call: Call<T>, config: &Arc<Config>) -> Self {
+        let mut scope = scope_of(&call);
         match Self::prepare(|| service.clone(), call, config) {
             Ok((request, about, follow)) => {
-                let future = service.call_http(request);
-                Self { state: State::Calling { future }, about, follow, value: PhantomData }
+                let future = inside(&mut scope, || service.call_http(request));
+                Self { state: State::Calling { future }, about, follow, scope, sleep: None, value: PhantomData }
             }
             Err(error) => {
                 // What the readied instance may have reserved is not needed.
@@ -99,10 +102,11 @@ where
 
     /// The call on a clone, which it readies.
     pub(crate) fn call_clone<U>(service: &S, call: Call<U>, config: &Arc<Config>) -> Self {
+        let scope = scope_of(&call);
         match Self::prepare(|| service.clone(), call, config) {
             Ok((request, about, follow)) => {
                 let state = State::Ready { service: service.clone(), request: Some(request) };
-                Self { state, about, follow, value: PhantomData }
+                Self { state, about, follow, scope, sleep: None, value: PhantomData }
             }
             Err(error) => Self::failed(error, config),
         }
@@ -125,7 +129,8 @@ where
 
     fn failed(error: JsonError, config: &Arc<Config>) -> Self {
         let about = About { config: Arc::clone(config), method: Method::GET, uri: Uri::default(), max_body: 0 };
-        Self { state: State::Failed { error: Some(error) }, about, follow: None, value: PhantomData }
+        let state = State::Failed { error: Some(error) };
+        Self { state, about, follow: None, scope: None, sleep: None, value: PhantomData }
     }
 }
 
@@ -137,7 +142,22 @@ where
 {
     type Output = Result<T, JsonError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(mut scope) = *self.as_mut().project().scope else { return self.poll_call(cx, false) };
+        let poll = scope.enter(|| self.as_mut().poll_call(cx, true));
+        *self.project().scope = Some(scope);
+        poll
+    }
+}
+
+impl<S, B, T> ResponseFuture<S, B, T>
+where
+    S: HttpService<B> + Clone,
+    B: From<Bytes>,
+    T: Decode,
+{
+    /// Goes as far as it can. `has_timeout`: the deadline ends it wherever it pends, not in the body alone.
+    fn poll_call(self: Pin<&mut Self>, cx: &mut Context<'_>, has_timeout: bool) -> Poll<Result<T, JsonError>> {
         let mut this = self.project();
         let result = loop {
             match this.state.as_mut().project() {
@@ -145,15 +165,26 @@ where
                     break error.take().map_or_else(|| panic!("polled after completion"), Err);
                 }
                 StateProj::Ready { service, request } => {
-                    if let Err(error) = ready!(service.poll_http_ready(cx)) {
-                        break Err(this.about.error(Failure::Service(CallError::new(error))));
+                    match service.poll_http_ready(cx) {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(error)) => {
+                            break Err(this.about.error(Failure::Service(CallError::new(error))));
+                        }
+                        Poll::Pending => {
+                            ready!(poll_timeout(this.sleep.as_mut(), cx, has_timeout));
+                            break Err(this.about.error(Failure::Service(late(Phase::Ready))));
+                        }
                     }
                     let request = request.take().expect("a request is there until it is sent");
                     let future = service.call_http(request);
                     this.state.set(State::Calling { future });
                 }
-                StateProj::Calling { future } => match ready!(future.poll(cx)) {
-                    Ok(response) => match follow(this.follow, &response) {
+                StateProj::Calling { future } => match future.poll(cx) {
+                    Poll::Pending => {
+                        ready!(poll_timeout(this.sleep.as_mut(), cx, has_timeout));
+                        break Err(this.about.error(Failure::Service(late(Phase::Attempt))));
+                    }
+                    Poll::Ready(Ok(response)) => match follow(this.follow, &response) {
                         None => {
                             let reading = Reading::new(response, this.about);
                             this.state.set(State::Reading { reading });
@@ -170,10 +201,10 @@ where
                             this.state.set(State::Ready { service, request: Some(request.map(B::from)) });
                         }
                     },
-                    Err(error) => break Err(this.about.error(Failure::Service(CallError::new(error)))),
+                    Poll::Ready(Err(error)) => break Err(this.about.error(Failure::Service(CallError::new(error)))),
                 },
                 StateProj::Reading { mut reading } => {
-                    let result = ready!(reading.as_mut().poll::<S, B>(cx));
+                    let result = ready!(reading.as_mut().poll::<S, B>(cx, this.sleep.as_mut()));
                     let mut raw = reading.finish(this.about);
                     let result = match result {
                         Err(failure) => Err(failure),
@@ -189,6 +220,7 @@ where
         };
         // Whatever the service below still holds is given back now, and not when the future is dropped.
         this.state.set(State::Done);
+        this.sleep.set(None);
         *this.follow = None;
         Poll::Ready(result)
     }
@@ -254,7 +286,7 @@ impl<R: Body> Reading<R> {
         let cuts = !parts.status.is_success() || !is_json;
         let cap = if cuts { about.config.max_error_body.min(about.max_body) } else { about.max_body };
         let head = Some(Response::from_parts(parts, ()));
-        Self { head, is_json, collector: Collector::new(cap, cuts), body, sleep: None }
+        Self { head, is_json, collector: Collector::new(cap, cuts), body }
     }
 
     fn finish(self: Pin<&mut Self>, about: &mut About) -> Raw {
@@ -271,7 +303,11 @@ impl<R: Body> Reading<R> {
         }
     }
 
-    fn poll<S, B>(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>>
+    fn poll<S, B>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        sleep: Pin<&mut Option<Sleep>>,
+    ) -> Poll<Result<(), Failure>>
     where
         S: HttpService<B, ResponseBody = R>,
     {
@@ -310,7 +346,7 @@ impl<R: Body> Reading<R> {
                     return Poll::Ready(Err(Failure::Body(error, collector.len())));
                 }
                 Poll::Pending => {
-                    ready!(poll_deadline(this.sleep, cx));
+                    ready!(poll_deadline(sleep, cx));
                     if !collector.is_strict() {
                         collector.cut();
                         return Poll::Ready(Ok(()));
@@ -331,6 +367,22 @@ fn poll_deadline(mut sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Po
     match sleep.as_mut().as_pin_mut() {
         Some(sleep) => sleep.poll(cx),
         None => Poll::Pending,
+    }
+}
+
+/// As [`poll_deadline`], but only for a call with a timeout of its own.
+fn poll_timeout(sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>, has_timeout: bool) -> Poll<()> {
+    if has_timeout { poll_deadline(sleep, cx) } else { Poll::Pending }
+}
+
+fn scope_of<T>(call: &Call<T>) -> Option<Scope> {
+    call.timeout.map(|timeout| Scope::current().without_deadline().with_timeout(timeout))
+}
+
+fn inside<R>(scope: &mut Option<Scope>, f: impl FnOnce() -> R) -> R {
+    match scope {
+        Some(scope) => scope.enter(f),
+        None => f(),
     }
 }
 

@@ -305,6 +305,63 @@ async fn without_a_deadline_no_timer_is_armed() {
     assert_eq!(start.elapsed().as_secs(), 3600);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_timeout_of_a_call_covers_all_of_it() {
+    for (play, phase) in
+        [(Play::PendInReadiness, Phase::Ready), (Play::PendInCall, Phase::Attempt), (Play::PendInBody, Phase::Body)]
+    {
+        let (mut api, counts) = probe(play);
+        for as_service in [false, true] {
+            if as_service && play == Play::PendInReadiness {
+                continue;
+            }
+            let start = Instant::now();
+            let timeout = Duration::from_secs(3);
+            let result = if as_service {
+                ServiceExt::<Call<u8>>::ready(&mut api).await.unwrap();
+                api.call(Call::get("/x").timeout(timeout)).await
+            } else {
+                // A longer one around it does not count, and a shorter one does.
+                Deadline::after(Duration::from_secs(60)).scope(api.get("/x").timeout(timeout).send::<u8>()).await
+            };
+            let error: JsonError = result.unwrap_err();
+            let rejection = error.as_rejection().unwrap();
+            assert_eq!((rejection.kind(), rejection.phase()), (RejectionKind::DeadlineExceeded, phase));
+            assert_eq!((start.elapsed().as_secs(), counts.held()), (3, 0));
+        }
+        let start = Instant::now();
+        let call = api.get("/x").timeout(Duration::from_secs(60)).send::<u8>();
+        Deadline::after(Duration::from_secs(2)).scope(call).await.unwrap_err();
+        assert_eq!(start.elapsed().as_secs(), 2);
+        let start = Instant::now();
+        api.get("/x").timeout(Duration::ZERO).send::<u8>().await.unwrap_err();
+        assert!(start.elapsed() < Duration::from_millis(10));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_layers_below_see_the_timeout_of_a_call() {
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let service = tower::service_fn(move |_: Request<Full<Bytes>>| {
+        log.lock().unwrap().push(Deadline::current().remaining());
+        let log = Arc::clone(&log);
+        async move {
+            log.lock().unwrap().push(Deadline::current().remaining());
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("1"))))
+        }
+    });
+    let mut api = JsonClient::new(service).base("https://api.example.com").unwrap();
+    let timeout = Duration::from_secs(3);
+    assert_eq!(api.get("/x").timeout(timeout).send::<u8>().await.unwrap(), 1);
+    let one: u8 = api.call(Call::get("/x").timeout(timeout)).await.unwrap();
+    assert_eq!(one, 1);
+    assert_eq!(*seen.lock().unwrap(), [Some(timeout); 4]);
+    assert_eq!(api.get("/x").send::<u8>().await.unwrap(), 1);
+    assert_eq!(seen.lock().unwrap()[4..], [None; 2]);
+    assert!(Deadline::current().is_never());
+}
+
 // ===== types =====
 
 fn is_send<T: Send>(value: T) -> T {
