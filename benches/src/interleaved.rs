@@ -16,8 +16,10 @@ pub struct Subject {
 /// Tasks that share one layer.
 const TASKS: u64 = 32;
 
+/// The machine's time.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures the machine's time")]
-fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }
 

@@ -1,3 +1,4 @@
 //! Counted allocations.
 
 mod json_allocations;
+mod layer_allocations;

@@ -1,0 +1,58 @@
+//! On a request that is a number, limit, retry, timeout and deadline allocate nothing, alone or stacked, where nothing
+//! is queued or repeated.
+
+use std::{fmt::Debug, pin::pin, time::Duration};
+
+use donjon::{CallError, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
+use donjon_benches::bare::Bare;
+use tower::{Service, ServiceBuilder, ServiceExt};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn allocations<S>(mut service: S) -> u64
+where
+    S: Service<u64, Response = u64>,
+    S::Error: Debug,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // Once before: what is made once for a thread or a layer is not a call's.
+    runtime.block_on(async { service.ready().await.expect("ready").call(1).await.expect("an answer") });
+    let counted = allocation_counter::measure(|| {
+        for n in 0..100 {
+            let call = pin!(async { service.ready().await.expect("ready").call(n).await.expect("an answer") });
+            assert_eq!(runtime.block_on(call), n + 1);
+        }
+    });
+    counted.count_total
+}
+
+fn bare() -> Bare<CallError> {
+    Bare::new()
+}
+
+#[test]
+fn the_count_sees_an_allocation() {
+    let boxing = bare().map_request(|n: u64| *std::hint::black_box(Box::new(n)));
+    assert_eq!(allocations(boxing), 100);
+}
+
+#[test]
+fn each_layer_alone_allocates_nothing() {
+    assert_eq!(allocations(bare()), 0, "the control");
+    let stack = ServiceBuilder::new();
+    assert_eq!(allocations(stack.clone().layer(ConcurrencyLimitLayer::new(1)).service(bare())), 0, "limit");
+    assert_eq!(allocations(stack.clone().layer(RetryLayer::default()).service(bare())), 0, "retry");
+    assert_eq!(allocations(stack.clone().layer(TimeoutLayer::new(SECOND)).service(bare())), 0, "timeout");
+    assert_eq!(allocations(stack.layer(DeadlineLayer::new(SECOND)).service(bare())), 0, "deadline");
+}
+
+#[test]
+fn the_layers_stacked_allocate_nothing() {
+    let stack = ServiceBuilder::new()
+        .layer(DeadlineLayer::new(SECOND))
+        .layer(RetryLayer::default())
+        .layer(ConcurrencyLimitLayer::new(1))
+        .layer(TimeoutLayer::new(SECOND))
+        .service(bare());
+    assert_eq!(allocations(stack), 0);
+}
