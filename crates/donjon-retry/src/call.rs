@@ -24,12 +24,12 @@ pub(crate) struct Call<P, S, Req> {
     max_attempts: u32,
     idempotent: bool,
     report: Option<RetryReport>,
-    /// Of the attempt that is running, where the ambient one is not right as it is.
-    scope: Option<Scope>,
+    /// Whether the attempt that is running has a scope of its own: where the ambient one is right as it is, it has none.
+    scoped: bool,
     /// When the attempt began, if the backoff wants to know.
     started: Option<Instant>,
-    /// There is none until the first attempt has failed.
-    retrying: Option<Retrying>,
+    /// There is none until the first attempt has failed; it is boxed so that a call that succeeds does not carry it.
+    retrying: Option<Box<Retrying>>,
 }
 
 /// What a further attempt is made with.
@@ -49,7 +49,17 @@ pub(crate) enum Next<Res, Err> {
 impl<P, S, Req> Call<P, S, Req> {
     pub(crate) fn new(config: Arc<Config<P>>, plan: Plan, max_attempts: u32, again: Again<S, Req>) -> Self {
         let Plan { idempotent, report, .. } = plan;
-        Self { config, again, attempt: 1, max_attempts, idempotent, report, scope: None, started: None, retrying: None }
+        Self {
+            config,
+            again,
+            attempt: 1,
+            max_attempts,
+            idempotent,
+            report,
+            scoped: false,
+            started: None,
+            retrying: None,
+        }
     }
 
     /// A call that is not looked at.
@@ -57,8 +67,8 @@ impl<P, S, Req> Call<P, S, Req> {
         Self::new(config, Plan::new(), 1, Again::No(NoRetry::Disabled))
     }
 
-    pub(crate) fn with_scope(mut self, scope: Option<Scope>) -> Self {
-        self.scope = scope;
+    pub(crate) fn scoped(mut self, scoped: bool) -> Self {
+        self.scoped = scoped;
         self
     }
 
@@ -72,14 +82,13 @@ impl<P, S, Req> Call<P, S, Req> {
     }
 
     /// Runs a step of the attempt in its scope.
-    pub(crate) fn enter<R>(&mut self, step: impl FnOnce() -> R) -> R {
-        match &mut self.scope {
-            None => step(),
-            Some(scope) => scope.enter(step),
-        }
+    #[inline]
+    pub(crate) fn enter<R>(&self, step: impl FnOnce() -> R) -> R {
+        if self.scoped { enter_attempt(self.attempt, step) } else { step() }
     }
 
     /// The call is over: what it holds is given back now, even if the future stays alive.
+    #[inline]
     pub(crate) fn release(&mut self) {
         self.again = Again::No(NoRetry::AttemptsExhausted);
         if let Some(retrying) = self.retrying.take() {
@@ -99,23 +108,25 @@ where
     P: Policy<Req, S::Response, S::Error>,
 {
     /// An attempt has ended: what now?
+    #[inline]
     pub(crate) fn judge(&mut self, mut result: Result<S::Response, S::Error>) -> Next<S::Response, S::Error> {
-        if self.config.settings.bypass {
+        let Config { policy, settings, .. } = &*self.config;
+        if settings.bypass {
             return Next::Return(result);
         }
-        let outcome = self.config.policy.classify(result.as_ref());
-        if outcome.is_success() {
-            self.succeeded(&mut result);
-            return Next::Return(result);
+        let outcome = policy.classify(result.as_ref());
+        if !outcome.is_success() {
+            return self.failed(result, outcome);
         }
-        let rejection = result.as_ref().err().and_then(Reject::as_rejection).map(|rejection| rejection.kind());
-        match self.consider(outcome, rejection) {
-            Ok(wait) => Next::Retry { failed: result, wait },
-            Err(reason) => {
-                self.give_up(&mut result, outcome, reason);
-                Next::Return(result)
+        if self.attempt == 1 {
+            settings.budget.deposit();
+            if let Some(report) = &self.report {
+                report.set(self.info(None));
             }
+        } else {
+            self.recovered(&mut result);
         }
+        Next::Return(result)
     }
 
     /// Ends the call with an error between two attempts.
@@ -131,8 +142,7 @@ where
         let Again::With { service, .. } = &mut self.again else {
             unreachable!("a wait begins only if there is something to call again with");
         };
-        let mut scope = Scope::current().without_deadline().with_attempt(self.attempt.saturating_add(1));
-        scope.enter(|| service.poll_ready(cx))
+        enter_attempt(self.attempt.saturating_add(1), || service.poll_ready(cx))
     }
 
     /// Makes the next attempt, with the service that was just readied.
@@ -160,9 +170,8 @@ where
         }
         state.retries.fetch_add(1, Ordering::Relaxed);
         self.started = settings.backoff.needs_rtt().then(Instant::now);
-        let mut scope = Scope::current().without_deadline().with_attempt(self.attempt);
-        let attempt = scope.enter(|| service.call(req));
-        self.scope = Some(scope);
+        self.scoped = true;
+        let attempt = enter_attempt(self.attempt, || service.call(req));
         self.again = match kept {
             Ok(kept) => Again::With { service, kept },
             Err(reason) => Again::No(reason),
@@ -221,7 +230,7 @@ where
         }
         let withdrawal = settings.budget.withdraw(cost).ok_or(NoRetry::BudgetExhausted)?;
 
-        let retrying = self.retrying.get_or_insert_with(|| Retrying::new(Arc::clone(state)));
+        let retrying = self.retrying.get_or_insert_with(|| Box::new(Retrying::new(Arc::clone(state))));
         retrying.withdrawal = Some(withdrawal);
         retrying.receipt = None;
         retrying.previous_wait = wait;
@@ -229,19 +238,28 @@ where
         Ok(wait)
     }
 
-    fn succeeded(&mut self, result: &mut Result<S::Response, S::Error>) {
+    #[cold]
+    fn failed(&mut self, mut result: Result<S::Response, S::Error>, outcome: Outcome) -> Next<S::Response, S::Error> {
+        let rejection = result.as_ref().err().and_then(Reject::as_rejection).map(|rejection| rejection.kind());
+        match self.consider(outcome, rejection) {
+            Ok(wait) => Next::Retry { failed: result, wait },
+            Err(reason) => {
+                self.give_up(&mut result, outcome, reason);
+                Next::Return(result)
+            }
+        }
+    }
+
+    #[cold]
+    fn recovered(&mut self, result: &mut Result<S::Response, S::Error>) {
         let Config { policy, settings, state } = &*self.config;
         let info = self.info(None);
-        if self.attempt == 1 {
-            settings.budget.deposit();
-        } else {
-            state.recovered.fetch_add(1, Ordering::Relaxed);
-            if let Some(receipt) = self.retrying.as_mut().and_then(|retrying| retrying.receipt.take()) {
-                receipt.succeeded();
-            }
-            settings.tell(&RetryEvent::Recovered { attempts: self.attempt });
-            policy.attach(result, info);
+        state.recovered.fetch_add(1, Ordering::Relaxed);
+        if let Some(receipt) = self.retrying.as_mut().and_then(|retrying| retrying.receipt.take()) {
+            receipt.succeeded();
         }
+        settings.tell(&RetryEvent::Recovered { attempts: self.attempt });
+        policy.attach(result, info);
         if let Some(report) = &self.report {
             report.set(info);
         }
@@ -257,6 +275,11 @@ where
             report.set(info);
         }
     }
+}
+
+/// The ambient scope, on the attempt of this number.
+fn enter_attempt<R>(attempt: u32, step: impl FnOnce() -> R) -> R {
+    Scope::current().without_deadline().with_attempt(attempt).enter(step)
 }
 
 impl<P, S, Req> fmt::Debug for Call<P, S, Req> {

@@ -75,10 +75,8 @@ where
 
         let started = config.settings.backoff.needs_rtt().then(Instant::now);
         // The attempt of a retry outside is not ours; where there is none, the ambient scope is right as it is.
-        let ambient = Scope::current();
-        let scope = (ambient.attempt() != 1).then(|| ambient.without_deadline().with_attempt(1));
-        let mut call =
-            Call::new(Arc::clone(&self.config), plan, max_attempts, again).with_scope(scope).with_start(started);
+        let scoped = Scope::current().attempt() != 1;
+        let call = Call::new(Arc::clone(&self.config), plan, max_attempts, again).scoped(scoped).with_start(started);
         let attempt = call.enter(|| self.inner.call(req));
         ResponseFuture::new(attempt, call)
     }
