@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
+    thread,
     time::Duration,
 };
 
@@ -260,6 +261,16 @@ impl Call {
                 }
                 Stage::Idle | Stage::Answered(_) | Stage::Failed(_) | Stage::Panicked => return,
             }
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // A check ends in a panic only when something is broken for good: whatever is dropped now may panic too, and
+        // end the process before anybody has read the report.
+        if thread::panicking() {
+            mem::forget((self.future.take(), self.response.take(), self.service.take()));
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Each broken layer fails the check of the law that it breaks, and besides it at most the central one.
 
+use std::time::Duration;
+
 use donjon_test::{
     Number,
     contract::{Check, Contract, Report},
 };
 
-use crate::layers::{Fault, LimitLayer, RetryFault, RetryLayer, Wrap, WrapLayer};
+use crate::layers::{Fault, LimitLayer, RetryFault, RetryLayer, TimeoutFault, TimeoutLayer, Wrap, WrapLayer};
 
 /// The checks that failed.
 fn failed(result: Result<(), Report>) -> (Vec<Check>, String) {
@@ -41,6 +43,10 @@ fn wrap_http(how: Wrap) -> Result<(), Report> {
     Contract::new().crowd(12).check(|| WrapLayer(how))
 }
 
+fn timeout(fault: TimeoutFault) -> Result<(), Report> {
+    Contract::new().crowd(12).check_over(Number, || TimeoutLayer(Duration::from_secs(1), fault))
+}
+
 macro_rules! broken {
     ($($name:ident: $make:ident($fault:expr) fails $check:ident;)+) => {
         $(
@@ -67,6 +73,7 @@ broken! {
     a_layer_that_changes_responses: wrap(Wrap::ChangesTheResponse) fails ResponseUnchanged;
     a_layer_that_changes_errors: wrap(Wrap::ChangesTheError) fails ErrorUnchanged;
     a_layer_that_changes_errors_of_readiness: wrap(Wrap::ChangesTheErrorOfReadiness) fails ErrorUnchanged;
+    a_retry_that_changes_errors_of_readiness: retry(RetryFault::ChangesTheErrorOfReadiness) fails ErrorUnchanged;
     a_layer_that_calls_a_clone: wrap(Wrap::CallsAClone) fails SameInstance;
     a_retry_that_calls_what_is_not_ready: retry(RetryFault::CallsWhatIsNotReady) fails SameInstance;
     a_limit_that_admits_in_poll_ready: limit(Fault::AdmitsInPollReady) fails IdleHoldsNothing;
@@ -81,11 +88,13 @@ broken! {
     a_limit_that_holds_on_after_an_answer: limit(Fault::AnswerHeldUntilDrop) fails CompletionGivesBack;
     a_limit_that_holds_on_after_an_error: limit(Fault::ErrorHeldUntilDrop) fails CompletionGivesBack;
     a_limit_whose_completion_wakes_nobody: limit(Fault::CompletionWakesNobody) fails CompletionGivesBack;
+    a_timeout_whose_inner_call_goes_on: timeout(TimeoutFault::InnerCallHeldUntilDrop) fails CompletionGivesBack;
     a_limit_that_holds_on_after_a_readiness_error: limit(Fault::ReadinessErrorHeldUntilDrop) fails ReadinessErrorGivesBack;
     a_limit_that_hangs_on_a_readiness_error: limit(Fault::ReadinessErrorHangs) fails ReadinessErrorGivesBack;
     a_limit_that_wakes_the_first_waker_only: limit(Fault::FirstWakerOnly) fails PendingRegistersWaker;
     a_layer_that_wakes_the_first_waker_only: wrap(Wrap::WakesTheFirstOnly) fails PendingRegistersWaker;
     a_layer_that_forgets_to_wake: wrap(Wrap::ForgetsToWake) fails PendingRegistersWaker;
+    a_timeout_that_polls_its_timer_once: timeout(TimeoutFault::TimerPolledOnce) fails PendingRegistersWaker;
     a_layer_that_wakes_itself: wrap(Wrap::WakesItself) fails PollsBounded;
     a_layer_that_polls_at_intervals: wrap(Wrap::PollsAtIntervals) fails PollsBounded;
     a_layer_that_polls_twice: wrap(Wrap::PollsTwice) fails PollsBounded;
@@ -100,6 +109,8 @@ broken! {
     a_limit_that_waits_for_readiness_beyond_the_deadline: limit(Fault::ReadiesBeyondTheDeadline) fails DeadlineRespected;
     a_retry_that_sleeps_beyond_the_deadline: retry(RetryFault::SleepsBeyondTheDeadline) fails DeadlineRespected;
     a_retry_that_starts_work_after_the_deadline: retry(RetryFault::StartsAfterTheDeadline) fails DeadlineRespected;
+    a_layer_that_readies_in_the_call_and_starts_late: wrap(Wrap::ReadiesInTheCallAndStartsLate) fails DeadlineRespected;
+    a_layer_that_readies_in_the_call_for_ever: wrap(Wrap::ReadiesInTheCallForEver) fails DeadlineRespected;
     a_layer_that_loses_the_criticality: wrap(Wrap::LosesTheCriticality) fails ScopeReachesInner;
     a_layer_that_loses_the_scope: wrap(Wrap::LosesTheScope) fails ScopeReachesInner;
     a_retry_that_repeats_without_the_scope: retry(RetryFault::RepeatsWithoutTheScope) fails ScopeReachesInner;

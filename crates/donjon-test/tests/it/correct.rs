@@ -9,7 +9,7 @@ use donjon_test::{
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_layer::Identity;
 
-use crate::layers::{Fault, LimitLayer, RetryFault, RetryLayer, TimeoutLayer, Wrap, WrapLayer};
+use crate::layers::{Fault, LimitLayer, RetryFault, RetryLayer, TimeoutFault, TimeoutLayer, Wrap, WrapLayer};
 
 #[test]
 fn the_identity_passes() {
@@ -45,13 +45,14 @@ fn a_retry_passes() {
 
 #[test]
 fn a_timeout_passes() {
-    contract::check(|| TimeoutLayer(Duration::from_secs(1))).unwrap();
-    contract::check_over(Number, || TimeoutLayer(Duration::from_millis(30))).unwrap();
+    contract::check(|| TimeoutLayer(Duration::from_secs(1), TimeoutFault::None)).unwrap();
+    contract::check_over(Number, || TimeoutLayer(Duration::from_millis(30), TimeoutFault::None)).unwrap();
 }
 
 #[test]
 fn a_layer_that_does_nothing_passes() {
     contract::check_over(Number, || WrapLayer(Wrap::Correctly)).unwrap();
+    contract::check_over(Number, || WrapLayer(Wrap::ReadiesInTheCall)).unwrap();
 }
 
 #[test]

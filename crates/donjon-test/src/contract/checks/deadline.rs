@@ -58,6 +58,19 @@ pub(super) async fn deadline_respected(env: &Env<'_>) -> Verdict {
     rig.elapse(&mut calls, LONG).await;
     none_started_late(&rig, "that had failed before")?;
 
+    // One alone, again and again: in a crowd a budget may keep most from trying again.
+    for deadline in [1, 3, 10, 30, 100, 300] {
+        for _ in 0..3 {
+            let mut rig = env.rig();
+            let deadline = Duration::from_millis(deadline);
+            rig.scope = Scope::root().with_deadline(Deadline::after(deadline));
+            rig.probe.reply(Reply::fail());
+            let mut call = [rig.call()];
+            rig.elapse(&mut call, deadline + TICK).await;
+            none_waits(&rig, &call, "waits to send again")?;
+        }
+    }
+
     let mut rig = due(env);
     rig.probe.reply(Reply::fail().after(SHORT));
     let mut calls = rig.crowd(crowd);
@@ -74,6 +87,24 @@ pub(super) async fn deadline_respected(env: &Env<'_>) -> Verdict {
     rig.probe.release_all();
     rig.elapse(&mut calls, SHORT + TICK).await;
     none_waits(&rig, &calls, "waits for the inner service to become ready again")?;
+
+    // A service that is always ready waits for the inner one in the call: both the deadline and readiness come.
+    let mut rig = due(env);
+    rig.probe.set_readiness(Readiness::Pending);
+    let mut calls = rig.crowd(crowd);
+    rig.settle(&mut calls).await;
+    forget_unready(&mut calls);
+    advance(SHORT).await;
+    rig.probe.set_readiness(Readiness::Ready);
+    rig.insist(&mut calls).await;
+    none_started_late(&rig, "that had waited for the inner service to become ready")?;
+
+    let mut rig = due(env);
+    rig.probe.set_readiness(Readiness::Pending);
+    let mut calls = rig.crowd(crowd);
+    rig.settle(&mut calls).await;
+    rig.elapse(&mut calls, SHORT + TICK).await;
+    none_waits(&rig, &calls, "waits for the inner service to become ready")?;
 
     // Late from the beginning.
     let mut rig = due(env);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Env, LONG, Verdict, ensure};
+use super::{Env, LONG, PATIENCE, Verdict, ensure, pass::describe};
 use crate::{
     Readiness, Reply,
     contract::{
@@ -57,6 +57,10 @@ pub(super) async fn drop_gives_back(env: &Env<'_>) -> Verdict {
         is_as_new(env, &mut rig, &format!("after {crowd} calls were dropped {when}")).await?;
     }
 
+    let mut rig = env.rig();
+    drop_waiting_first(&mut rig, crowd).await;
+    is_as_new(env, &mut rig, &format!("after {crowd} calls at once were dropped, those that waited first")).await?;
+
     // All at once, the first ones first, while some run and some wait.
     let mut rig = env.rig();
     let calls = rig.held(crowd, Through::Clones).await;
@@ -67,6 +71,15 @@ pub(super) async fn drop_gives_back(env: &Env<'_>) -> Verdict {
     calls.reverse();
     drop_in_order(calls);
     is_as_new(env, &mut rig, &format!("after {crowd} calls at once were dropped, the last first")).await
+}
+
+/// Those who wait are dropped, then those who run.
+async fn drop_waiting_first(rig: &mut Rig, crowd: usize) {
+    let mut calls = rig.held(crowd, Through::Clones).await;
+    let in_flight = rig.probe.in_flight();
+    calls.retain(|call| in_flight.contains(&call.id()));
+    rig.settle(&mut calls).await;
+    drop_in_order(calls);
 }
 
 fn drop_in_order<T>(values: Vec<T>) {
@@ -135,7 +148,24 @@ pub(super) async fn completion(env: &Env<'_>) -> Verdict {
         is_as_new(env, &mut rig, &format!("after {crowd} calls ended ({end}), their futures still alive")).await?;
         drop(calls);
     }
+    completion_ends_inner(env).await?;
     completion_wakes(env).await
+}
+
+/// When a call has ended, its inner calls have, though its future stays alive: also those that it has given up.
+async fn completion_ends_inner(env: &Env<'_>) -> Verdict {
+    let mut rig = env.rig();
+    rig.probe.reply(Reply::never());
+    let mut calls = rig.crowd(env.contract.crowd);
+    rig.elapse(&mut calls, PATIENCE).await;
+    let in_flight = rig.probe.in_flight();
+    match calls.iter().find(|call| call.has_ended() && in_flight.contains(&call.id())) {
+        Some(call) => {
+            let how = describe(call.stage());
+            Err(format!("call {} {how}, and its inner call goes on for as long as its future lives", call.id()))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Those who wait go on when a call ends, though its future stays alive.

@@ -15,6 +15,8 @@ type Verdict = Result<(), String>;
 
 /// Longer than any layer sleeps between two attempts, and than any wait.
 const LONG: Duration = Duration::from_secs(3600);
+/// Longer than most layers wait for an inner call that does not end.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(super) fn run(check: Check, env: &Env<'_>) -> Verdict {
     match check {

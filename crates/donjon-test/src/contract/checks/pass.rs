@@ -71,7 +71,26 @@ pub(super) async fn error_unchanged(env: &Env<'_>) -> Verdict {
     rig.probe.set_readiness(Readiness::Fail);
     let mut call = [rig.call()];
     rig.elapse(&mut call, LONG).await;
-    is_the_probes(&call[0], "the inner service failed to become ready", true)
+    is_the_probes(&call[0], "the inner service failed to become ready", true)?;
+
+    // The readiness of a second call that a layer makes, or of one that has waited. Which of the errors is handed on is
+    // the layer's choice.
+    let mut rig = env.rig();
+    rig.probe.reply(Reply::fail().held());
+    let mut call = [rig.call()];
+    rig.settle(&mut call).await;
+    rig.probe.set_readiness(Readiness::Fail);
+    rig.probe.reply(Reply::fail());
+    rig.probe.release_all();
+    rig.insist(&mut call).await;
+    rig.elapse(&mut call, LONG).await;
+    let failed = "the inner call failed, and its service to become ready again";
+    match call[0].stage() {
+        Stage::Failed(error) if error.downcast_ref::<ProbeError>().is_none() => {
+            Err(format!("{failed}, and the caller got another error: {}", error.as_error()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_the_probes(call: &Call, when: &str, readiness: bool) -> Verdict {

@@ -8,7 +8,7 @@ use std::{
 use donjon_core::{Deadline, Scope};
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{Env, LONG, Verdict, ensure, message, pass::describe, timeless};
+use super::{Env, LONG, PATIENCE, Verdict, ensure, message, pass::describe, timeless};
 use crate::{
     Readiness, Reply, Violation,
     contract::{
@@ -63,7 +63,29 @@ pub(super) async fn pending_registers_waker(env: &Env<'_>) -> Verdict {
         "of {} calls {ended} came to their turn, and {ended_after_polls} when each was polled with another waker first",
         env.contract.crowd
     );
+
+    // A layer gives up by itself.
+    let ended = given_up(&mut env.rig(), env.contract.crowd, false).await;
+    let ended_after_polls = given_up(&mut env.rig(), env.contract.crowd, true).await;
+    ensure!(
+        ended == ended_after_polls,
+        "of {} calls {ended} were given up after a time, and {ended_after_polls} when each was polled with another \
+         waker first",
+        env.contract.crowd
+    );
     Ok(())
+}
+
+/// How many of a crowd end by themselves, though the inner calls never do.
+async fn given_up(rig: &mut Rig, crowd: usize, polled_again: bool) -> usize {
+    rig.probe.reply(Reply::never());
+    let mut calls = rig.crowd(crowd);
+    rig.settle(&mut calls).await;
+    if polled_again {
+        poll_again(&mut calls);
+    }
+    rig.elapse(&mut calls, PATIENCE).await;
+    calls.iter().filter(|call| call.has_ended()).count()
 }
 
 /// How many of a crowd end when those that run are let go one after the other.

@@ -138,6 +138,12 @@ async fn play(env: &Env<'_>, steps: &[Step], expected: Admission) -> Verdict {
     rig.elapse(&mut [], env.contract.forgets_in).await;
     let in_flight = rig.probe.stats().in_flight;
     ensure!(in_flight == 0, "when all calls of a script had ended, {in_flight} inner calls went on");
+    let idle = kept.iter().filter(|call| !call.has_completed()).count();
+    let reserved = rig.probe.stats().reserved;
+    ensure!(
+        reserved <= idle,
+        "after a script that left {idle} idle clones, {reserved} reservations of the inner service are held"
+    );
     let crowd = env.contract.crowd;
     let admission = rig.admits(crowd, Through::Applications).await;
     ensure!(admission == expected, "after a script, of {crowd} calls {admission}; a new layer: {expected}");

@@ -185,7 +185,7 @@ where
                     }
                     let wait = if fault == Fault::ReadiesBeyondTheDeadline { Deadline::never() } else { deadline };
                     match ready(&mut inner, wait).await {
-                        Ok(()) => {}
+                        Ok(_) => {}
                         Err(error) if fault == Fault::ReadinessErrorHangs && error_of_readiness(&error) => {
                             std::future::pending().await
                         }

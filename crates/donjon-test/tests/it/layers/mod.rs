@@ -13,7 +13,7 @@ use tower::Service;
 pub(crate) use self::{
     limit::{Fault, LimitLayer},
     retry::{RetryFault, RetryLayer},
-    timeout::TimeoutLayer,
+    timeout::{TimeoutFault, TimeoutLayer},
     wrap::{Wrap, WrapLayer},
 };
 
@@ -23,12 +23,19 @@ pub(crate) fn rejected(kind: RejectionKind, phase: Phase) -> CallError {
     CallError::from_rejection(Rejection::new(kind, "test").with_phase(phase))
 }
 
-/// Ready, or an error: that of readiness, or that the deadline has passed.
-pub(crate) async fn ready<S, Req>(service: &mut S, deadline: Deadline) -> Result<(), CallError>
+/// Ready, or an error: that of readiness, or that the deadline has passed. Says whether it had to wait.
+pub(crate) async fn ready<S, Req>(service: &mut S, deadline: Deadline) -> Result<bool, CallError>
 where
     S: Service<Req, Error = CallError>,
 {
-    until(deadline, poll_fn(|cx| service.poll_ready(cx)), Phase::Ready).await?
+    let mut was_pending = false;
+    let ready = poll_fn(|cx| {
+        let polled = service.poll_ready(cx);
+        was_pending |= polled.is_pending();
+        polled
+    });
+    until(deadline, ready, Phase::Ready).await??;
+    Ok(was_pending)
 }
 
 /// The future, or an error when the deadline passes first; makes a timer only for a future that is pending.

@@ -23,6 +23,7 @@ pub(crate) enum RetryFault {
     StartsAfterTheDeadline,
     SendsTwiceWhatIsAnsweredAtOnce,
     RepeatsWithoutTheScope,
+    ChangesTheErrorOfReadiness,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +108,11 @@ where
                 }
                 if fault != RetryFault::CallsWhatIsNotReady {
                     let wait = if late { Deadline::never() } else { deadline };
-                    ready(&mut inner, wait).await?;
+                    let ready = ready(&mut inner, wait).await;
+                    if ready.is_err() && fault == RetryFault::ChangesTheErrorOfReadiness {
+                        return Err(CallError::new("not ready"));
+                    }
+                    ready?;
                 }
                 let mut scope = Scope::current().without_deadline().with_attempt(attempt);
                 if fault == RetryFault::RepeatsWithoutTheScope {

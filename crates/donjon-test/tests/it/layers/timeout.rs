@@ -12,17 +12,25 @@ use tower::{Layer, Service};
 
 use super::{BoxFuture, rejected};
 
+/// What a timeout does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimeoutFault {
+    None,
+    InnerCallHeldUntilDrop,
+    TimerPolledOnce,
+}
+
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TimeoutLayer(pub(crate) Duration);
+pub(crate) struct TimeoutLayer(pub(crate) Duration, pub(crate) TimeoutFault);
 
 #[derive(Clone)]
-pub(crate) struct Timeout<S>(S, Duration);
+pub(crate) struct Timeout<S>(S, Duration, TimeoutFault);
 
 impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout(inner, self.0)
+        Timeout(inner, self.0, self.1)
     }
 }
 
@@ -41,18 +49,20 @@ where
 
     fn call(&mut self, req: Req) -> Self::Future {
         let mut inner = Some(Box::pin(self.0.call(req)));
-        let timeout = self.1;
+        let (timeout, fault) = (self.1, self.2);
         let mut timer = None;
         Box::pin(poll_fn(move |cx| {
             let Some(future) = &mut inner else { return Poll::Pending };
             let mut polled = future.as_mut().poll(cx);
             if polled.is_pending() {
+                let first = timer.is_none();
                 let timer = timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
-                if timer.as_mut().poll(cx).is_ready() {
+                let asked = first || fault != TimeoutFault::TimerPolledOnce;
+                if timer.is_elapsed() || (asked && timer.as_mut().poll(cx).is_ready()) {
                     polled = Poll::Ready(Err(rejected(RejectionKind::AttemptTimeout, Phase::Attempt)));
                 }
             }
-            if polled.is_ready() {
+            if polled.is_ready() && fault != TimeoutFault::InnerCallHeldUntilDrop {
                 inner = None;
             }
             polled

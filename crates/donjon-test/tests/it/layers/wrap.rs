@@ -9,18 +9,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use donjon_core::{CallError, Scope};
+use donjon_core::{CallError, Deadline, Phase, RejectionKind, Scope};
 use http::{Request, Response};
 use http_body_util::Full;
 use tokio::time::sleep;
 use tower::{Layer, Service};
 
-use super::{BoxFuture, ready};
+use super::{BoxFuture, ready, rejected};
 
 /// How a layer that does nothing does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrap {
     Correctly,
+    /// Correct: always ready, as a deadline layer is.
+    ReadiesInTheCall,
+    ReadiesInTheCallAndStartsLate,
+    ReadiesInTheCallForEver,
     ChangesTheRequest,
     ChangesTheResponse,
     ChangesTheError,
@@ -93,6 +97,9 @@ where
     type Future = BoxFuture<Result<S::Response, CallError>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        if self.how.readies_in_the_call() {
+            return Poll::Ready(Ok(()));
+        }
         let polled = self.inner.poll_ready(cx);
         if self.how == Wrap::ChangesTheErrorOfReadiness {
             return polled.map_err(|error| CallError::new(format!("wrapped: {error}")));
@@ -105,6 +112,18 @@ where
         let inner = &mut self.inner;
         match how {
             Wrap::Correctly | Wrap::ChangesTheErrorOfReadiness => Box::pin(inner.call(req)),
+            Wrap::ReadiesInTheCall | Wrap::ReadiesInTheCallAndStartsLate | Wrap::ReadiesInTheCallForEver => {
+                let mut inner = inner.clone();
+                Box::pin(async move {
+                    let deadline = Deadline::current();
+                    let wait = if how == Wrap::ReadiesInTheCallForEver { Deadline::never() } else { deadline };
+                    let was_pending = ready(&mut inner, wait).await?;
+                    if was_pending && how != Wrap::ReadiesInTheCallAndStartsLate && deadline.has_passed() {
+                        return Err(rejected(RejectionKind::DeadlineExceeded, Phase::Ready));
+                    }
+                    inner.call(req).await
+                })
+            }
             Wrap::ChangesTheRequest => {
                 req.change();
                 Box::pin(inner.call(req))
@@ -131,7 +150,7 @@ where
                 let mut readied = mem::replace(inner, clone.clone());
                 let mut second = clone;
                 Box::pin(async move {
-                    ready(&mut second, donjon_core::Deadline::current()).await?;
+                    ready(&mut second, Deadline::current()).await?;
                     drop(second);
                     readied.call(req).await
                 })
@@ -177,7 +196,7 @@ where
                         if polled.is_ready() {
                             return polled;
                         }
-                        let sleep = timer.get_or_insert_with(|| Box::pin(sleep(Duration::from_millis(50))));
+                        let sleep = timer.get_or_insert_with(|| Box::pin(sleep(Duration::from_millis(200))));
                         if sleep.as_mut().poll(cx).is_pending() {
                             return Poll::Pending;
                         }
@@ -205,15 +224,15 @@ where
                 }))
             }
             Wrap::MakesATimer => {
-                let mut timer = Box::pin(sleep(Duration::from_secs(60)));
-                let mut future = Box::pin(inner.call(req));
-                Box::pin(poll_fn(move |cx| {
-                    let polled = future.as_mut().poll(cx);
-                    if polled.is_pending() && timer.as_mut().poll(cx).is_ready() {
-                        return Poll::Ready(Err(CallError::new("too late")));
+                let timer = sleep(Duration::from_secs(60));
+                let future = inner.call(req);
+                Box::pin(async move {
+                    tokio::select! {
+                        biased;
+                        result = future => result,
+                        () = timer => Err(CallError::new("too late")),
                     }
-                    polled
-                }))
+                })
             }
             Wrap::Spawns => {
                 let clone = inner.clone();
@@ -250,6 +269,12 @@ where
                 Box::pin(future.unwrap_or_else(|payload| resume_unwind(payload)))
             }
         }
+    }
+}
+
+impl Wrap {
+    fn readies_in_the_call(self) -> bool {
+        matches!(self, Self::ReadiesInTheCall | Self::ReadiesInTheCallAndStartsLate | Self::ReadiesInTheCallForEver)
     }
 }
 
