@@ -50,12 +50,17 @@ impl<S, R, F, M> DeadlineFuture<S, R, F, M> {
         req: R,
         scope: Scope,
         timeout: Option<Duration>,
-        on: bool,
         ticket: Ticket,
         form: M,
     ) -> Self {
         let state = State::Waiting { service, req: Some(req) };
-        Self { state, sleep: None, scope, timeout, begun: false, on, ticket, form }
+        Self { state, sleep: None, scope, timeout, begun: false, on: true, ticket, form }
+    }
+
+    /// A call that is not looked at.
+    pub(super) const fn let_through(future: F, ticket: Ticket, form: M) -> Self {
+        let state = State::Calling { future };
+        Self { state, sleep: None, scope: Scope::root(), timeout: None, begun: false, on: false, ticket, form }
     }
 }
 

@@ -41,20 +41,20 @@ where
     type Error = S::Error;
     type Future = DeadlineFuture<S, R, S::Future, M>;
 
-    /// Always ready: the inner service is made ready inside of the call.
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
+    /// Always ready: the inner service is made ready inside of the call. Where everything is let through, as ready as
+    /// the inner service.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if self.on { Poll::Ready(Ok(())) } else { self.inner.poll_ready(cx) }
     }
 
     fn call(&mut self, req: R) -> Self::Future {
-        let mut scope = Scope::current();
-        let mut timeout = None;
-        if self.on {
-            let terms = self.form.deadline(&req, self.shared.timeout());
-            scope = scope.with_deadline(terms.deadline);
-            timeout = terms.timeout;
+        let (ticket, form) = (self.shared.ticket(), self.form.clone());
+        if !self.on {
+            return DeadlineFuture::let_through(self.inner.call(req), ticket, form);
         }
+        let terms = self.form.deadline(&req, self.shared.timeout());
+        let scope = Scope::current().with_deadline(terms.deadline);
         // The instance that stays is never made ready, so a clone of it may be used in its place.
-        DeadlineFuture::new(self.inner.clone(), req, scope, timeout, self.on, self.shared.ticket(), self.form.clone())
+        DeadlineFuture::new(self.inner.clone(), req, scope, terms.timeout, ticket, form)
     }
 }

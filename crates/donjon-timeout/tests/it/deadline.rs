@@ -428,6 +428,18 @@ async fn clones_share_and_fresh_ones_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn switched_off_it_is_as_ready_as_the_inner_service() {
+    let probe = donjon_test::Probe::number();
+    let handle = probe.handle();
+    handle.set_readiness(donjon_test::Readiness::Pending);
+    let mut service = DeadlineLayer::new(secs(5)).bypass().layer(probe);
+    assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(service.poll_ready(cx))).await.is_pending());
+    handle.set_readiness(donjon_test::Readiness::Ready);
+    assert!(service.ready().await.expect("it is ready").call(1).await.is_ok());
+    assert_eq!(handle.violations(), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_outlives_its_layer() {
     let layer = DeadlineLayer::new(secs(5));
     let call = layer.layer(hangs()).oneshot(1);
