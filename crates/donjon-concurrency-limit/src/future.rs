@@ -114,39 +114,55 @@ where
 {
     type Output = Result<M::Response, S::Error>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        loop {
-            match this.state.as_mut().project() {
-                StateProj::Calling { future, running } => {
-                    // Out of the future while it is polled, so that a panic gives the permit back.
-                    let own = running.take();
-                    let Poll::Ready(result) = future.poll(cx) else {
-                        *running = own;
-                        return Poll::Pending;
-                    };
-                    let permit = own.finish();
-                    this.state.set(State::Done);
-                    return Poll::Ready(result.map(|response| this.mode.finish(response, permit)));
-                }
-                StateProj::Waiting { waiting } => match ready!(waiting.as_mut().poll_turn(cx)) {
-                    Ok(running) => {
-                        let future = waiting.as_mut().call();
-                        this.state.set(State::Calling { future, running });
-                    }
-                    Err(error) => {
-                        this.state.set(State::Done);
-                        return Poll::Ready(Err(error));
-                    }
-                },
-                StateProj::Refused { refusal } => {
-                    let rejection = refusal.rejection();
-                    this.state.set(State::Done);
-                    return Poll::Ready(Err(S::Error::from_rejection(rejection)));
-                }
-                StateProj::Done => panic!("a limited call was polled after it had completed"),
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !matches!(self.state, State::Calling { .. }) {
+            ready!(self.as_mut().poll_admission(cx))?;
+        }
+        let this = self.project();
+        let StateProj::Calling { future, running } = this.state.project() else {
+            unreachable!("a call that was admitted has begun");
+        };
+        // Out of the future while it is polled, so that a panic gives the permit back.
+        let own = running.take();
+        match future.poll(cx) {
+            Poll::Pending => {
+                *running = own;
+                Poll::Pending
+            }
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(this.mode.finish(response, own.finish()))),
+            Poll::Ready(Err(error)) => {
+                drop(own.finish());
+                Poll::Ready(Err(error))
             }
         }
+    }
+}
+
+impl<S, R, F, M> ResponseFuture<S, R, F, M>
+where
+    S: Service<R, Future = F>,
+    S::Error: Reject,
+{
+    /// Waits until the call has begun.
+    #[cold]
+    fn poll_admission(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let mut this = self.project();
+        let error = match this.state.as_mut().project() {
+            StateProj::Waiting { waiting } => match ready!(waiting.as_mut().poll_turn(cx)) {
+                Ok(running) => {
+                    let future = waiting.as_mut().call();
+                    this.state.set(State::Calling { future, running });
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) => error,
+            },
+            StateProj::Refused { refusal } => S::Error::from_rejection(refusal.rejection()),
+            StateProj::Calling { .. } => return Poll::Ready(Ok(())),
+            StateProj::Done => panic!("a limited call was polled after it had been refused"),
+        };
+        this.state.set(State::Done);
+        Poll::Ready(Err(error))
     }
 }
 

@@ -31,7 +31,8 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) enum Asked {
     Granted(Permit),
-    Queued(Place),
+    /// Since when.
+    Queued(Place, Instant),
     Refused,
 }
 
@@ -71,10 +72,12 @@ impl fmt::Debug for Permit {
 impl Place {
     /// Asks for a permit, and for a place in the queue if there is none. The bound of the queue holds only for those
     /// who are `bounded`.
-    pub(crate) fn ask(limiter: &Arc<Limiter>, bounded: bool, now: Instant) -> Asked {
-        match limiter.enqueue(bounded, now) {
+    pub(crate) fn ask(limiter: &Arc<Limiter>, bounded: bool) -> Asked {
+        match limiter.enqueue(bounded) {
             Admission::Granted => Asked::Granted(Permit { limiter: Arc::clone(limiter) }),
-            Admission::Queued(key) => Asked::Queued(Self { limiter: Arc::clone(limiter), key: Some(key) }),
+            Admission::Queued(key, since) => {
+                Asked::Queued(Self { limiter: Arc::clone(limiter), key: Some(key) }, since)
+            }
             Admission::Refused => Asked::Refused,
         }
     }

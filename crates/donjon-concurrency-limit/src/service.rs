@@ -5,7 +5,6 @@ use std::{
 };
 
 use donjon_core::{Deadline, Reject, Scope};
-use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{
@@ -67,9 +66,9 @@ impl<S, M> ConcurrencyLimit<S, M> {
                 Slot::Held(_) | Slot::Refused => return Poll::Ready(()),
                 Slot::Empty => match Permit::try_from(&self.limiter) {
                     Some(permit) => Slot::Held(permit),
-                    None => match Place::ask(&self.limiter, false, Instant::now()) {
+                    None => match Place::ask(&self.limiter, false) {
                         Asked::Granted(permit) => Slot::Held(permit),
-                        Asked::Queued(place) => Slot::Waiting(place),
+                        Asked::Queued(place, _) => Slot::Waiting(place),
                         Asked::Refused => Slot::Refused,
                     },
                 },
@@ -89,6 +88,7 @@ impl<S: Clone, M: Clone> ConcurrencyLimit<S, M> {
         drop(mem::replace(&mut self.inner, clone));
     }
 
+    #[cold]
     fn refused<R, F>(&mut self, refusal: Refusal) -> ResponseFuture<S, R, F, M> {
         self.give_back_readiness();
         ResponseFuture::refused(refusal, self.mode.clone())
@@ -104,21 +104,20 @@ impl<S: Clone, M: Clone> ConcurrencyLimit<S, M> {
             self.limiter.refuse();
             return self.refused(Refusal::Overloaded);
         }
-        let now = Instant::now();
-        match Place::ask(&self.limiter, true, now) {
+        match Place::ask(&self.limiter, true) {
             Asked::Granted(permit) => self.call_now(request, Some(permit)),
             Asked::Refused => self.refused(Refusal::Overloaded),
-            Asked::Queued(place) => {
+            Asked::Queued(place, since) => {
                 self.give_back_readiness();
                 let until =
-                    Until { wait: now.checked_add(self.settings.max_wait), deadline: Deadline::current().instant() };
+                    Until { wait: since.checked_add(self.settings.max_wait), deadline: Deadline::current().instant() };
                 let waiting = Waiting::new(self.inner.clone(), request, place, until);
                 ResponseFuture::waiting(waiting, self.mode.clone())
             }
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn call_now<R>(&mut self, request: R, permit: Option<Permit>) -> ResponseFuture<S, R, S::Future, M>
     where
         S: Service<R>,
@@ -138,6 +137,7 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S, R, S::Future, M>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         if self.settings.backpressure && !self.settings.bypass {
             ready!(self.poll_slot(cx));
@@ -152,11 +152,12 @@ where
         Poll::Ready(ready)
     }
 
+    #[inline]
     fn call(&mut self, request: R) -> Self::Future {
         if self.settings.bypass {
             return self.call_now(request, None);
         }
-        if Scope::current().has_deadline() && Deadline::current().has_passed() {
+        if Scope::current().has_passed() {
             self.slot = Slot::Empty;
             self.limiter.refuse();
             return self.refused(Refusal::Expired);

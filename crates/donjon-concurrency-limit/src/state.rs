@@ -54,7 +54,8 @@ pub(crate) struct Counters {
 #[derive(Debug)]
 pub(crate) enum Admission {
     Granted,
-    Queued(Key),
+    /// Since when.
+    Queued(Key, Instant),
     Refused,
 }
 
@@ -138,15 +139,16 @@ impl Limiter {
     /// Admits, queues or refuses, for a caller that could not be admitted at once. `bounded` says whether the bound of
     /// the queue holds for it.
     #[cold]
-    pub(crate) fn enqueue(&self, bounded: bool, now: Instant) -> Admission {
+    pub(crate) fn enqueue(&self, bounded: bool) -> Admission {
         let bound = || if bounded { self.bound.load(Ordering::Relaxed) } else { LIMIT };
-        // A refusal takes no lock: what it saw in one load was true.
+        // A refusal takes no lock and reads no clock: what it saw in one load was true.
         let word = self.word();
         let max = self.max.load(Ordering::Relaxed);
         if max == 0 || (word.in_flight() >= max && word.queued() >= bound()) {
             return self.refuse();
         }
 
+        let now = Instant::now();
         let mut wakes = Wakes::default();
         let admission = {
             let mut queue = lock(&self.queue);
@@ -169,7 +171,7 @@ impl Limiter {
                         self.note(word, next);
                         break Admission::Granted;
                     }
-                    Ok(_) => break Admission::Queued(queue.push(None, now)),
+                    Ok(_) => break Admission::Queued(queue.push(None, now), now),
                     Err(seen) => word = Word(seen),
                 }
             }

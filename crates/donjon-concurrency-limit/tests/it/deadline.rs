@@ -23,8 +23,8 @@ async fn a_deadline_that_has_passed_is_refused_at_the_door() {
     let layer = ConcurrencyLimitLayer::new(1);
     let (service, handle) = held(&layer);
     for deadline in [Deadline::at(Instant::now()), Deadline::after(Duration::ZERO)] {
-        let call = deadline.scope(service.clone().oneshot(1));
-        assert_eq!(refusal(call.await), (DeadlineExceeded, Phase::Admission));
+        let mut call = tokio_test::task::spawn(deadline.scope(service.clone().oneshot(1)));
+        assert_eq!(refusal(assert_ready!(call.poll())), (DeadlineExceeded, Phase::Admission));
     }
     assert_eq!(handle.stats().calls, 0);
     let stats = layer.handle().stats();

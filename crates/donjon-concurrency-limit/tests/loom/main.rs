@@ -33,7 +33,6 @@ use std::{
 };
 
 use loom::{future::block_on, sync::atomic::AtomicUsize, thread};
-use tokio::time::Instant;
 
 use crate::{
     permit::{Asked, Permit, Place},
@@ -46,19 +45,18 @@ struct Model {
     running: AtomicUsize,
     /// The highest maximum of the model.
     max: usize,
-    now: Instant,
 }
 
 impl Model {
     fn new(max: usize, highest: usize) -> Arc<Self> {
         let limiter = Arc::new(Limiter::new(max, 8));
-        Arc::new(Self { limiter, running: AtomicUsize::new(0), max: highest, now: Instant::now() })
+        Arc::new(Self { limiter, running: AtomicUsize::new(0), max: highest })
     }
 
     fn ask(&self) -> Asked {
         match Permit::try_from(&self.limiter) {
             Some(permit) => Asked::Granted(permit),
-            None => Place::ask(&self.limiter, true, self.now),
+            None => Place::ask(&self.limiter, true),
         }
     }
 
@@ -66,7 +64,7 @@ impl Model {
     fn call(&self) {
         match self.ask() {
             Asked::Granted(permit) => self.run(permit),
-            Asked::Queued(mut place) => {
+            Asked::Queued(mut place, _) => {
                 let permit = block_on(poll_fn(|cx| place.poll(cx))).expect("the limit is not 0");
                 self.run(permit);
             }
@@ -85,7 +83,7 @@ impl Model {
     fn come_and_go(&self, look: bool) {
         match self.ask() {
             Asked::Granted(permit) => drop(permit),
-            Asked::Queued(mut place) => {
+            Asked::Queued(mut place, _) => {
                 if look && let Poll::Ready(permit) = place.poll(&Context::from_waker(Waker::noop())) {
                     self.run(permit.expect("the limit is not 0"));
                 }
@@ -152,7 +150,7 @@ fn a_newcomer_does_not_pass_those_who_wait() {
     check(|| {
         let model = Model::new(1, 1);
         let permit = Permit::try_from(&model.limiter).expect("room");
-        let Asked::Queued(mut place) = model.ask() else { panic!("the permit is taken") };
+        let Asked::Queued(mut place, _) = model.ask() else { panic!("the permit is taken") };
         let newcomer = spawn(&model, |model| {
             if let Some(permit) = Permit::try_from(&model.limiter) {
                 model.run(permit);
@@ -191,7 +189,7 @@ fn a_wait_that_ends_as_the_permit_is_granted_takes_it_or_leaves_it_to_the_next()
         let permit = Permit::try_from(&model.limiter).expect("room");
         let times_out = spawn(&model, |model| match model.ask() {
             Asked::Granted(permit) => model.run(permit),
-            Asked::Queued(place) => {
+            Asked::Queued(place, _) => {
                 if let Some(permit) = place.time_out() {
                     model.run(permit);
                 }
@@ -213,7 +211,7 @@ fn a_higher_maximum_wakes_those_who_wait() {
         let permit = Permit::try_from(&model.limiter).expect("room");
         let waits = spawn(&model, |model| match model.ask() {
             Asked::Granted(permit) => drop(permit),
-            Asked::Queued(mut place) => drop(block_on(poll_fn(|cx| place.poll(cx))).expect("the limit is not 0")),
+            Asked::Queued(mut place, _) => drop(block_on(poll_fn(|cx| place.poll(cx))).expect("the limit is not 0")),
             Asked::Refused => panic!("the queue is long enough"),
         });
         // The one permit of before is never given back: the second one has to serve.
@@ -245,7 +243,7 @@ fn a_maximum_of_nought_leaves_nobody_waiting() {
         let counts = Arc::clone(&served);
         let waits = spawn(&model, move |model| match model.ask() {
             Asked::Granted(permit) => drop(permit),
-            Asked::Queued(mut place) => {
+            Asked::Queued(mut place, _) => {
                 if block_on(poll_fn(|cx| place.poll(cx))).is_ok() {
                     counts.fetch_add(1, Relaxed);
                 }
@@ -277,5 +275,24 @@ fn without_a_queue_nobody_is_refused_who_would_fit() {
         }
         other.join().unwrap();
         model.is_idle(2);
+    });
+}
+
+#[test]
+fn the_queue_never_has_more_places_than_its_bound() {
+    check(|| {
+        let model = Model::new(1, 1);
+        model.limiter.set_bound(1);
+        let permit = Permit::try_from(&model.limiter).expect("room");
+        let ask = |model: &Model| {
+            let asked = model.ask();
+            assert!(model.limiter.word().queued() <= 1);
+            drop(asked);
+        };
+        let other = spawn(&model, ask);
+        ask(&model);
+        other.join().unwrap();
+        drop(permit);
+        model.is_idle(1);
     });
 }
