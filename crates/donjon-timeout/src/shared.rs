@@ -135,3 +135,23 @@ impl Ticket {
         Rejection::new(kind, layer).with_phase(phase)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_that_is_gone_leaves_nothing_behind() {
+        let shared = Shared::new(Kind::Attempt, Some(Duration::from_secs(1)));
+        let ticket = shared.ticket();
+        let live = || LIVE.read().expect("no panic under the lock").contains_key(&ticket.id);
+        assert!(live());
+        drop(shared);
+        assert!(!live());
+        assert_eq!(
+            ticket.reject(Phase::Body).phase(),
+            Phase::Body,
+            "a call that outlives its layer is refused as ever"
+        );
+    }
+}

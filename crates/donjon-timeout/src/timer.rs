@@ -9,9 +9,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Whether the timer has fired; not, if none is armed.
 ///
 /// It is asked before the inner future is polled, and acted upon only if that one is pending: what is ready in time
-/// wins, and an inner future that always uses up the task's cooperative budget cannot hide the timer.
+/// wins, and an inner future that always uses up the task's cooperative budget cannot hide the timer. The clock is asked
+/// too, for a task whose budget is always used up before it comes here: a timer does nothing without budget.
 pub(crate) fn fired(sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
-    sleep.as_pin_mut().is_some_and(|sleep| sleep.is_elapsed() || sleep.poll(cx).is_ready())
+    sleep.as_pin_mut().is_some_and(|mut sleep| {
+        let at = sleep.deadline();
+        sleep.as_mut().poll(cx).is_ready() || at <= Instant::now()
+    })
 }
 
 /// Arms the timer, and asks it.

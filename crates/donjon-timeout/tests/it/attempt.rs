@@ -14,7 +14,7 @@ use donjon_timeout::TimeoutLayer;
 use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
-use crate::support::{Alive, Counted, millis, refusal, secs};
+use crate::support::{Alive, Counted, Holds, millis, refusal, secs};
 
 const TIMEOUT: RejectionKind = RejectionKind::AttemptTimeout;
 
@@ -206,6 +206,13 @@ async fn the_inner_call_is_dropped_wherever_it_ends() {
     let mut call = Box::pin(service.call(60));
     assert!(call.as_mut().await.is_err());
     assert_eq!(alive.count(), 0, "given up, though the finished future is alive");
+
+    let made = alive.clone();
+    let mut service = TimeoutLayer::new(secs(5)).layer(service_fn(move |_: u64| Holds(made.token())));
+    let mut call = Box::pin(service.call(1));
+    assert_eq!(alive.count(), 1);
+    assert!(call.as_mut().await.is_ok());
+    assert_eq!(alive.count(), 0, "answered, though the finished future is alive");
 }
 
 #[tokio::test]

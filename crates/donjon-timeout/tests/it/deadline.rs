@@ -17,7 +17,7 @@ use donjon_timeout::DeadlineLayer;
 use tokio::time::{Instant, advance, sleep};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 
-use crate::support::{Alive, Counted, millis, refusal, secs};
+use crate::support::{Alive, Counted, Holds, millis, refusal, secs, without_budget};
 
 const EXCEEDED: RejectionKind = RejectionKind::DeadlineExceeded;
 
@@ -355,14 +355,6 @@ async fn the_inner_call_is_dropped_wherever_it_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn the_inner_future_is_dropped_when_it_has_answered() {
-    /// Ready at once, and holds on to its token until it is dropped.
-    struct Holds(#[expect(dead_code, reason = "held")] crate::support::Token);
-    impl Future for Holds {
-        type Output = Result<u64, CallError>;
-        fn poll(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-            Poll::Ready(Ok(1))
-        }
-    }
     let alive = Alive::default();
     let made = alive.clone();
     let mut service = DeadlineLayer::new(secs(5)).layer(service_fn(move |_: u64| Holds(made.token())));
@@ -383,6 +375,34 @@ async fn a_busy_inner_call_cannot_hide_the_timer() {
     });
     let error = DeadlineLayer::new(millis(20)).layer(busy).oneshot(1).await.expect_err("it was cut");
     assert_eq!(refusal(&error), (EXCEEDED, Phase::Attempt));
+}
+
+#[tokio::test]
+async fn a_busy_task_cannot_hide_the_timer() {
+    let start = Instant::now();
+    let call = DeadlineLayer::new(millis(20)).layer(service_fn(move |n: u64| async move {
+        // Woken all the time, since the budget is used up all the time.
+        std::future::poll_fn(|_| if start.elapsed() < secs(10) { Poll::Pending } else { Poll::Ready(()) }).await;
+        Ok::<_, CallError>(n)
+    }));
+    let error = without_budget(call.oneshot(1)).await.expect_err("it was cut");
+    assert_eq!(refusal(&error), (EXCEEDED, Phase::Attempt));
+}
+
+#[tokio::test]
+async fn readiness_that_blocks_beyond_the_deadline_is_given_up_at_once() {
+    let inner = Counted::new(
+        |_: &mut Context<'_>| {
+            // A timer fires up to a millisecond late.
+            let late = Deadline::current().instant().expect("there is one") + millis(3);
+            while Instant::now() < late {}
+            Poll::<Result<(), CallError>>::Pending
+        },
+        |n: u64| ready(Ok::<_, CallError>(n)),
+    );
+    let error = DeadlineLayer::new(millis(2)).layer(inner.clone()).oneshot(1).await.expect_err("it is never ready");
+    assert_eq!(refusal(&error), (EXCEEDED, Phase::Ready));
+    assert_eq!(inner.counts(), (1, 0));
 }
 
 // ===== settings =====

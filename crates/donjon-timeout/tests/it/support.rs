@@ -1,7 +1,8 @@
 //! Services that do what a test says.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -49,6 +50,27 @@ impl Drop for Token {
     fn drop(&mut self) {
         self.0.fetch_sub(1, SeqCst);
     }
+}
+
+/// Ready at once, and holds on to its token until it is dropped.
+pub(crate) struct Holds(#[expect(dead_code, reason = "it is held")] pub(crate) Token);
+
+impl Future for Holds {
+    type Output = Result<u64, CallError>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(1))
+    }
+}
+
+/// A poll that uses up the task's cooperative budget first, each time.
+pub(crate) async fn without_budget<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        while pin!(tokio::task::coop::consume_budget()).poll(cx).is_ready() {}
+        future.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Counts what is done to a service, whose readiness and calls are closures.
