@@ -1,3 +1,4 @@
 //! Tests over several crates.
 
 mod arrows;
+mod fan_out;
