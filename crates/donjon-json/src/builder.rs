@@ -102,27 +102,31 @@ impl<'a, S, B> CallBuilder<'a, S, B> {
         self.call.returning()
     }
 
-    fn map(self, f: impl FnOnce(Call<()>) -> Call<()>) -> Self {
-        Self { client: self.client, call: f(self.call) }
-    }
-}
-
-impl<S, B> CallBuilder<'_, S, B>
-where
-    S: HttpService<B> + Clone,
-    B: From<Bytes>,
-{
     /// Sends it, and reads the answer as a `T`: see [`Decode`].
     ///
     /// The future has a clone of the service and does not borrow the client, so it can be spawned. Nothing happens
     /// before it is polled; dropping it ends the call.
-    pub fn send<T: Decode>(self) -> ResponseFuture<S, B, T> {
+    pub fn send<T>(self) -> ResponseFuture<S, B, T>
+    where
+        S: HttpService<B> + Clone,
+        B: From<Bytes>,
+        T: Decode,
+    {
         self.client.send_as(self.call)
     }
 
     /// Sends it, and reads the answer as a `T` with status, headers and extensions.
-    pub fn send_full<T: Decode>(self) -> ResponseFuture<S, B, Reply<T>> {
+    pub fn send_full<T>(self) -> ResponseFuture<S, B, Reply<T>>
+    where
+        S: HttpService<B> + Clone,
+        B: From<Bytes>,
+        T: Decode,
+    {
         self.client.send_as(self.call)
+    }
+
+    fn map(self, f: impl FnOnce(Call<()>) -> Call<()>) -> Self {
+        Self { client: self.client, call: f(self.call) }
     }
 }
 

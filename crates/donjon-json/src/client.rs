@@ -228,23 +228,26 @@ impl<S, B> JsonClient<S, B> {
         self.request(Method::OPTIONS, template)
     }
 
-    fn config_mut(&mut self) -> &mut Config {
-        Arc::make_mut(&mut self.config)
-    }
-}
-
-impl<S, B> JsonClient<S, B>
-where
-    S: HttpService<B> + Clone,
-    B: From<Bytes>,
-{
     /// Sends a call that was made elsewhere. The future has a clone of the service, and does not borrow the client.
-    pub fn send<T: Decode>(&self, call: Call<T>) -> ResponseFuture<S, B, T> {
+    pub fn send<T>(&self, call: Call<T>) -> ResponseFuture<S, B, T>
+    where
+        S: HttpService<B> + Clone,
+        B: From<Bytes>,
+        T: Decode,
+    {
         self.send_as(call)
     }
 
-    pub(crate) fn send_as<U, T>(&self, call: Call<U>) -> ResponseFuture<S, B, T> {
+    pub(crate) fn send_as<U, T>(&self, call: Call<U>) -> ResponseFuture<S, B, T>
+    where
+        S: HttpService<B> + Clone,
+        B: From<Bytes>,
+    {
         ResponseFuture::call_clone(&self.service, call, &self.config)
+    }
+
+    fn config_mut(&mut self) -> &mut Config {
+        Arc::make_mut(&mut self.config)
     }
 }
 

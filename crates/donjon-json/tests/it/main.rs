@@ -10,4 +10,5 @@ mod loopback;
 mod properties;
 mod redirect;
 mod secrets;
+mod stack;
 mod support;
