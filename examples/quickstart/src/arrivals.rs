@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    cli::LONGEST,
     seed::{self, Stream},
     zipf::Zipf,
 };
@@ -59,7 +60,7 @@ impl Iterator for Arrivals {
         self.next += 1;
         // The gaps of a Poisson process are exponential. `1 - u` is never 0.
         self.at += -(1.0 - self.gaps.f64()).ln() / self.rate;
-        let at = Duration::try_from_secs_f64(self.at).unwrap_or(Duration::MAX);
+        let at = Duration::try_from_secs_f64(self.at).unwrap_or(LONGEST).min(LONGEST);
         Some(Arrival { id, at, item: self.zipf.rank(self.urls.f64()) })
     }
 }

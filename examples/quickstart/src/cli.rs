@@ -58,6 +58,9 @@ pub(crate) struct Cli {
     pub(crate) out: Option<PathBuf>,
 }
 
+/// Longer than anybody waits, and short enough to be added to any instant.
+pub(crate) const LONGEST: Duration = Duration::from_secs(1_000_000_000);
+
 fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
@@ -90,7 +93,10 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err("not a time with a unit, like 2s or 500ms".to_owned()),
     };
     let number: f64 = number.parse().map_err(|_| "not a time, like 2s or 500ms".to_owned())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| "not a time that can be waited for".to_owned())
+    match Duration::try_from_secs_f64(number * seconds) {
+        Ok(time) if time <= LONGEST => Ok(time),
+        _ => Err("not a time that can be waited for".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -121,7 +127,7 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
-        for wrong in ["", "2", "s", "-1s", "2h", "nans", "infs", "1e300s", "two"] {
+        for wrong in ["", "2", "s", "-1s", "2h", "nans", "infs", "1e10s", "1e300s", "two"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

@@ -73,6 +73,6 @@ pub(crate) async fn offer<W: Way>(
 }
 
 async fn one<W: Way>(way: W, due: Instant, arrival: Arrival) -> Finished {
-    let done = way.call(arrival.id, arrival.item).await;
+    let done = way.call(arrival.id, arrival.item, due).await;
     Finished { id: arrival.id, latency: due.elapsed(), done }
 }

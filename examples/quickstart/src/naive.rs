@@ -12,7 +12,10 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     kinds::transport_kind,
@@ -76,8 +79,8 @@ impl Naive {
 }
 
 impl Way for Naive {
-    async fn call(&self, id: u64, item: usize) -> Done {
-        let result = match tokio::time::timeout(self.deadline, self.try_once(id, item)).await {
+    async fn call(&self, id: u64, item: usize, due: Instant) -> Done {
+        let result = match timeout_at(due + self.deadline, self.try_once(id, item)).await {
             Ok(result) => result,
             Err(_) => Err("deadline-exceeded".into()),
         };

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use donjon_concurrency_limit::{ConcurrencyLimitLayer, Handle};
-use donjon_core::{CallError, Reject, RejectionKind};
-use donjon_http::CollectLayer;
-use donjon_json::{BoxJsonClient, JsonClient, JsonError, JsonErrorKind};
-use donjon_retry::RetryLayer;
-use donjon_timeout::{DeadlineLayer, TimeoutLayer};
-use donjon_transport::transport;
+use donjon::{
+    BoxJsonClient, CallError, CollectLayer, ConcurrencyLimitLayer, Deadline, DeadlineLayer, JsonClient, JsonError,
+    Reject, RejectionKind, RetryLayer, TimeoutLayer, concurrency_limit::Handle, json::JsonErrorKind, transport,
+};
 use http::HeaderName;
+use tokio::time::Instant;
 use tower::ServiceBuilder;
 
 use crate::{
@@ -42,6 +40,7 @@ pub(crate) struct Settings {
 pub(crate) struct Stack {
     pub(crate) api: BoxJsonClient,
     limit: Handle,
+    deadline: Duration,
 }
 
 // ===== impl Settings =====
@@ -73,7 +72,7 @@ impl Stack {
             .map_request(sent::count)
             .map_err(CallError::from)
             .service(transport());
-        Self { api: JsonClient::new(stack).boxed(), limit: limit.handle() }
+        Self { api: JsonClient::new(stack).boxed(), limit: limit.handle(), deadline: settings.deadline }
     }
 
     /// With this base URL.
@@ -95,9 +94,9 @@ impl Stack {
 }
 
 impl Way for Stack {
-    async fn call(&self, id: u64, item: usize) -> Done {
+    async fn call(&self, id: u64, item: usize, due: Instant) -> Done {
         let call = self.api.get("/items/{id}").path("id", item + 1).header(CALL_ID, id).send::<Item>();
-        let (result, attempts) = sent::counting(call).await;
+        let (result, attempts) = sent::counting(Deadline::at(due + self.deadline).scope(call)).await;
         Done { result: result.map(drop).map_err(|error| kind(&error)), attempts }
     }
 }

@@ -2,7 +2,11 @@
 
 use std::{io, path::Path, process::ExitCode};
 
-use donjon_json::{Call, Reply};
+use donjon::{
+    Call,
+    json::Reply,
+    retry::{NoRetry, RetryReport},
+};
 use serde_json::value::RawValue;
 use tokio::{
     io::{AsyncBufRead, BufReader},
@@ -169,12 +173,14 @@ async fn call(stack: Stack, id: u64, number: u64, job: Job) -> Finished {
     if let Some(body) = &job.body {
         call = call.raw_body("application/json", body.get().to_owned());
     }
+    let retries = RetryReport::new();
+    call = call.extension(retries.clone());
     let (result, attempts) = sent::counting(stack.api.send(call)).await;
     let latency = began.elapsed();
 
     let (status, body, error) = match result {
         Ok(reply) => (Some(reply.status()), Ok(on_one_line(reply.into_body())), None),
-        Err(error) => (error.status(), Err(format!("{error:#}")), Some(kind(&error))),
+        Err(error) => (error.status(), Err(format!("{error:#}{}", given_up(&retries))), Some(kind(&error))),
     };
     let line = ResultLine {
         line: number,
@@ -189,6 +195,14 @@ async fn call(stack: Stack, id: u64, number: u64, job: Job) -> Finished {
     };
     let line = serde_json::to_vec(&line).expect("numbers, text and JSON can be written as JSON");
     Finished { id, latency, done: Done { result: error.map_or(Ok(()), Err), attempts }, line }
+}
+
+/// Why a call that failed was not sent again, where that is not plain from its failure and its attempts.
+fn given_up(retries: &RetryReport) -> String {
+    match retries.info().and_then(|info| info.reason) {
+        None | Some(NoRetry::NotRetryable | NoRetry::AttemptsExhausted) => String::new(),
+        Some(reason) => format!("; not sent again: {reason}"),
+    }
 }
 
 async fn open_input(path: &Path) -> Result<Box<dyn AsyncBufRead + Send + Unpin>, Fault> {

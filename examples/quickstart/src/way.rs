@@ -2,10 +2,12 @@
 
 use std::{borrow::Cow, future::Future};
 
+use tokio::time::Instant;
+
 /// One of the two ways to make the calls.
 pub(crate) trait Way: Clone + Send + 'static {
-    /// Makes the call `id` for the item `item` and reads the answer to its end.
-    fn call(&self, id: u64, item: usize) -> impl Future<Output = Done> + Send;
+    /// Makes the call `id` for the item `item` and reads the answer to its end. Its time runs from when it was due.
+    fn call(&self, id: u64, item: usize, due: Instant) -> impl Future<Output = Done> + Send;
 }
 
 /// What became of one call.

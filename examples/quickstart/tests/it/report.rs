@@ -100,7 +100,7 @@ fn fair(seed: &str) {
 
 #[test]
 fn an_outage_costs_at_most_the_bucket() {
-    // No failure before the outage, so nothing was taken from the bucket before it, and nothing is earned in it.
+    // No failure before the outage, so nothing was taken from the bucket before it.
     let args = [
         "--calls",
         "900",
@@ -124,7 +124,8 @@ fn an_outage_costs_at_most_the_bucket() {
     assert_eq!(count(naive, "outage.upstream_calls"), count(naive, "outage.first_attempts"));
     assert_eq!(naive["errors"]["connection-reset"], naive["failed"], "an outage is a reset: {naive}");
     let extra = count(stack, "outage.upstream_calls") - count(stack, "outage.first_attempts");
-    assert!((1..=24).contains(&extra), "{extra}: {stack}");
+    // The bucket, and what the ten calls that may be in flight as it begins can earn.
+    assert!((1..=24 + 3).contains(&extra), "{extra}: {stack}");
     assert!(count(stack, "answered") >= 900 - count(stack, "outage.first_attempts"), "{stack}");
 }
 

@@ -115,7 +115,9 @@ fn a_post_is_not_sent_twice() {
     let server = Server::start();
     let finished = run_with(&["--urls", "-"], format!("POST {} {{}}", server.url("/broken")).as_bytes());
     assert_eq!(finished.code, Some(1));
-    assert_eq!(lines(&finished)[0]["attempts"], 1);
+    let line = &lines(&finished)[0];
+    assert_eq!(line["attempts"], 1);
+    assert!(line["error"].as_str().unwrap().contains("not idempotent"), "it says why: {line}");
     assert_eq!(server.seen("/broken"), 1);
 }
 
