@@ -9,7 +9,7 @@ use crate::shared::Ticket;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Any;
 
-/// How a layer meets its requests: [`Any`] or [`Http`](crate::Http). Sealed.
+/// How a layer meets its requests: [`Any`] or, with the feature `http`, `Http`. Sealed.
 #[diagnostic::on_unimplemented(
     message = "the form `{Self}` does not fit a request `{Req}`",
     note = "`DeadlineLayer::new` and `TimeoutLayer::new` take any request, `::http` takes an `http::Request`"
@@ -18,7 +18,7 @@ pub trait Form<Req>: sealed::Read<Req> {}
 
 impl<M: sealed::Read<Req>, Req> Form<Req> for M {}
 
-/// How a layer hands on its responses: [`Any`] or [`Http`](crate::Http). Sealed.
+/// How a layer hands on its responses: [`Any`] or, with the feature `http`, `Http`. Sealed.
 #[diagnostic::on_unimplemented(
     message = "the form `{Self}` does not fit a response `{Res}`",
     note = "`DeadlineLayer::new` and `TimeoutLayer::new` take any response, `::http` takes an `http::Response`"

@@ -35,31 +35,7 @@
 //! # });
 //! ```
 //!
-//! In a server, and over bodies:
-//!
-//! ```
-//! use std::time::Duration;
-//! use bytes::Bytes;
-//! use donjon_core::{CallError, Deadline};
-//! use donjon_timeout::DeadlineLayer;
-//! use http::{Request, Response};
-//! use http_body_util::Full;
-//! use tower::{Layer, ServiceExt, service_fn};
-//!
-//! # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
-//! let handler = service_fn(|_: Request<()>| async {
-//!     let left = Deadline::current().remaining().expect("there is one");
-//!     Ok::<_, CallError>(Response::new(Full::new(Bytes::from(format!("{left:?}")))))
-//! });
-//! // At most 10 s, and less if the client says that it waits for less.
-//! let server = DeadlineLayer::http(Duration::from_secs(10)).layer(handler);
-//!
-//! let request = Request::get("/").header("x-request-timeout-ms", "250").body(()).unwrap();
-//! let response = server.oneshot(request).await.unwrap();
-//! let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
-//! assert_eq!(body, "250ms");
-//! # });
-//! ```
+//! For servers and bodies there is one at [`DeadlineLayer::http`].
 //!
 //! # When the time starts
 //!

@@ -62,6 +62,32 @@ impl DeadlineLayer<Http> {
     /// - The fields `grpc-timeout` and `x-request-timeout-ms`, with which a client says how long it still waits,
     ///   shorten the time and never lengthen it; what is not a timeout is ignored. [`ignore_headers`] switches that off.
     ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use bytes::Bytes;
+    /// use donjon_core::{CallError, Deadline};
+    /// use donjon_timeout::DeadlineLayer;
+    /// use http::{Request, Response};
+    /// use http_body_util::Full;
+    /// use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+    /// let handler = service_fn(|_: Request<()>| async {
+    ///     let left = Deadline::current().remaining().expect("there is one");
+    ///     Ok::<_, CallError>(Response::new(Full::new(Bytes::from(format!("{left:?}")))))
+    /// });
+    /// // At most 10 s, and less if the client says that it waits for less.
+    /// let server = DeadlineLayer::http(Duration::from_secs(10)).layer(handler);
+    ///
+    /// let request = Request::get("/").header("x-request-timeout-ms", "250").body(()).unwrap();
+    /// let response = server.oneshot(request).await.unwrap();
+    /// let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    /// assert_eq!(body, "250ms");
+    /// # });
+    /// ```
+    ///
     /// [`ignore_headers`]: Self::ignore_headers
     pub fn http(timeout: Duration) -> Self {
         Self::with_form(timeout, Http { headers: true })
