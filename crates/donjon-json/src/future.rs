@@ -14,7 +14,10 @@ use donjon_core::{CallError, Deadline, Phase, Reject, Rejection, RejectionKind, 
 use http::{HeaderMap, Method, Request, Response, Uri, header::CONTENT_LENGTH};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep_until};
+use tokio::{
+    task::coop,
+    time::{Sleep, sleep_until},
+};
 
 use crate::{
     Call, Decode, HttpService, JsonError,
@@ -323,7 +326,18 @@ impl<R: Body> Reading<R> {
             }
         }
         loop {
-            match this.body.as_mut().poll_frame(cx) {
+            // A body whose next frame is always there would otherwise keep the thread, and its deadline from being seen.
+            let frame = match coop::poll_proceed(cx) {
+                Poll::Ready(turn) => {
+                    let frame = this.body.as_mut().poll_frame(cx);
+                    if frame.is_ready() {
+                        turn.made_progress();
+                    }
+                    frame
+                }
+                Poll::Pending => Poll::Pending,
+            };
+            match frame {
                 Poll::Ready(Some(Ok(frame))) => {
                     let more = this.body.size_hint().lower();
                     if let Ok(data) = frame.into_data()
@@ -364,9 +378,12 @@ fn poll_deadline(mut sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> Po
     if sleep.as_ref().as_pin_ref().is_none_or(|sleep| sleep.deadline() != at) {
         sleep.set(Some(sleep_until(at)));
     }
-    match sleep.as_mut().as_pin_mut() {
-        Some(sleep) => sleep.poll(cx),
-        None => Poll::Pending,
+    let Some(sleep) = sleep.as_mut().as_pin_mut() else { return Poll::Pending };
+    // A timer does not fire in a turn whose budget is used up, and there may be no other kind of turn.
+    if sleep.poll(cx).is_ready() || (!coop::has_budget_remaining() && Deadline::at(at).has_passed()) {
+        Poll::Ready(())
+    } else {
+        Poll::Pending
     }
 }
 

@@ -273,6 +273,32 @@ async fn a_lazy_deadline_and_one_that_has_passed_end_a_body_too() {
     assert!(start.elapsed() < Duration::from_millis(1010));
 }
 
+#[tokio::test]
+async fn a_body_whose_next_frame_is_always_there_is_ended_too_and_shares_its_thread() {
+    /// Frames without a byte, so that no cap ends them.
+    struct Nothing;
+
+    impl Body for Nothing {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+        }
+    }
+    let service = tower::service_fn(|_: Request<Full<Bytes>>| async { Ok::<_, Infallible>(Response::new(Nothing)) });
+    let api = JsonClient::new(service).base("https://api.example.com").unwrap();
+    let call = Deadline::after(Duration::from_millis(20)).scope(api.get("/x").send::<u8>());
+    assert_eq!(call.await.unwrap_err().kind(), JsonErrorKind::Refused);
+    // The other branch has its turns.
+    let call = api.get("/x").send::<u8>();
+    tokio::select! {
+        biased;
+        _ = call => panic!("it never ends"),
+        () = async { for _ in 0..10 { tokio::task::yield_now().await } } => {}
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_timeout_around_the_call_covers_its_body() {
     let (api, counts) = probe(Play::PendInBody);
