@@ -146,7 +146,7 @@ impl TransportBuilder {
     #[must_use]
     pub fn build(self) -> Transport {
         let limit = Arc::new(Limit::new(self.connections_per_host));
-        let connector = Connector::new(self.connector(), Arc::clone(&limit), self.connect_timeout);
+        let connector = Connector::new(self.connector(), Arc::clone(&limit), self.connect_timeout, self.is_http2());
         let mut client = Client::builder(Executor);
         client
             .retry_canceled_requests(false)
@@ -155,13 +155,17 @@ impl TransportBuilder {
             .pool_idle_timeout(self.idle_timeout.min(FAR))
             .pool_max_idle_per_host(if self.idle_timeout.is_zero() { 0 } else { self.idle_per_host });
         #[cfg(feature = "http2")]
-        {
-            client.http2_only(self.protocol == Protocol::Http2);
-            if let Some((interval, timeout)) = self.ping {
-                client.http2_keep_alive_interval(interval).http2_keep_alive_timeout(timeout);
-            }
+        if let Some((interval, timeout)) = self.ping {
+            client.http2_keep_alive_interval(interval).http2_keep_alive_timeout(timeout);
         }
         Transport::new(client.build(connector), limit)
+    }
+
+    fn is_http2(&self) -> bool {
+        #[cfg(feature = "http2")]
+        return self.protocol == Protocol::Http2;
+        #[cfg(not(feature = "http2"))]
+        false
     }
 
     fn connector(&self) -> Inner {

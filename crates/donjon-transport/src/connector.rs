@@ -31,6 +31,7 @@ pub(crate) struct Connector<C> {
     inner: C,
     limit: Arc<Limit>,
     timeout: Duration,
+    shared: bool,
 }
 
 pin_project! {
@@ -39,6 +40,7 @@ pin_project! {
     pub(crate) struct Counted<T> {
         #[pin]
         io: T,
+        shared: bool,
         _place: Place,
     }
 }
@@ -54,8 +56,12 @@ pin_project! {
 // ===== impl Connector =====
 
 impl<C> Connector<C> {
-    pub(crate) fn new(inner: C, limit: Arc<Limit>, timeout: Duration) -> Self {
-        Self { inner, limit, timeout }
+    /// With `shared` every connection speaks HTTP/2, whatever TLS says, and one at a time is opened to an origin.
+    ///
+    /// hyper-util has such a lock of its own (`http2_only`), but whoever is dropped while holding it fails all that
+    /// wait. Here the next one takes over.
+    pub(crate) fn new(inner: C, limit: Arc<Limit>, timeout: Duration, shared: bool) -> Self {
+        Self { inner, limit, timeout, shared }
     }
 }
 
@@ -78,12 +84,28 @@ where
     fn call(&mut self, uri: Uri) -> Self::Future {
         let inner = self.inner.clone();
         let limit = Arc::clone(&self.limit);
-        let timeout = self.timeout;
+        let (timeout, shared) = (self.timeout, self.shared);
         // hyper-util calls the connector inside the poll of a call, so this is the deadline of that call.
         let deadline = Deadline::current();
         Box::pin(async move {
             let in_time = Instant::now().checked_add(timeout).map_or(Deadline::never(), Deadline::at);
-            let place = place(&limit, &uri, in_time, deadline).await?;
+            if limit.per_origin() == 0 {
+                return Err(Rejection::new(RejectionKind::Overloaded, "transport").into());
+            }
+            let origin = Origin::of(&uri).ok_or(io::ErrorKind::InvalidInput).map_err(io::Error::from)?;
+            let too_late = || Rejection::new(RejectionKind::DeadlineExceeded, "transport").with_phase(Phase::Queue);
+
+            // Whoever is before this one in its turn is connecting, and too slowly.
+            let turn = match shared {
+                true => Some(wait(limit.turn(&origin), in_time.earlier(deadline)).await?.ok_or_else(|| {
+                    if deadline.has_passed() { BoxError::from(too_late()) } else { ConnectTimeout(timeout).into() }
+                })?),
+                false => None,
+            };
+            let place = wait(limit.place(&origin), in_time.earlier(deadline)).await?.ok_or_else(|| {
+                let overloaded = Rejection::new(RejectionKind::Overloaded, "transport").with_phase(Phase::Queue);
+                if deadline.has_passed() { too_late() } else { overloaded }
+            })?;
             // A connection may outlive the call that asked for it, so only its own timeout ends it.
             let io = match in_time.instant() {
                 Some(at) => match timeout_at(at, connect(inner, uri)).await {
@@ -94,27 +116,19 @@ where
                 },
                 None => connect(inner, uri).await?,
             };
-            Ok(Counted { io, _place: place })
+            drop(turn);
+            Ok(Counted { io, shared, _place: place })
         })
     }
 }
 
-/// A place under the bound, if there is one in time.
-async fn place(limit: &Arc<Limit>, uri: &Uri, in_time: Deadline, deadline: Deadline) -> Result<Place, BoxError> {
-    let overloaded = Rejection::new(RejectionKind::Overloaded, "transport");
-    if limit.per_origin() == 0 {
-        return Err(overloaded.into());
+/// Waits until then, as long as somebody waits for it; `None` is too late.
+async fn wait<F: Future>(future: F, until: Deadline) -> Result<Option<F::Output>, Abandoned> {
+    let future = WhileAwaited { inner: future };
+    match until.instant() {
+        Some(at) => timeout_at(at, future).await.ok().transpose(),
+        None => future.await.map(Some),
     }
-    let origin = Origin::of(uri).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let place = WhileAwaited { inner: limit.acquire(origin) };
-    let place = match in_time.earlier(deadline).instant() {
-        Some(at) => timeout_at(at, place).await.map_err(|_| {
-            let kind = if deadline.has_passed() { RejectionKind::DeadlineExceeded } else { RejectionKind::Overloaded };
-            Rejection::new(kind, "transport").with_phase(Phase::Queue)
-        })?,
-        None => place.await,
-    };
-    Ok(place?)
 }
 
 async fn connect<C>(mut inner: C, uri: Uri) -> Result<C::Response, BoxError>
@@ -140,7 +154,8 @@ impl<F: Future> Future for WhileAwaited<F> {
 
 impl<T: Connection> Connection for Counted<T> {
     fn connected(&self) -> Connected {
-        self.io.connected()
+        let connected = self.io.connected();
+        if self.shared { connected.negotiated_h2() } else { connected }
     }
 }
 

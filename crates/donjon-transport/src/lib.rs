@@ -47,7 +47,10 @@
 //! comes first: a connection that becomes idle, or one that closes and so makes room. It waits no longer than the
 //! connect timeout and the ambient [`Deadline`](donjon_core::Deadline), and is then refused with a
 //! [`Rejection`](donjon_core::Rejection) of the kind `Overloaded` or `DeadlineExceeded`, without having been sent.
-//! Over HTTP/2 the calls to an origin share one connection, and the bound is on connections, not on calls.
+//!
+//! Over HTTP/2 the calls to an origin share one connection, and the bound is on connections, not on calls. Where ALPN
+//! chooses, the first calls to an origin each begin to open one, within the bound, until one of them turns out to speak
+//! HTTP/2; with [`http2_only`](TransportBuilder::http2_only) one at a time does, and the others wait for it.
 //!
 //! # Cancellation
 //!

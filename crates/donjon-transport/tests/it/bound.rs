@@ -21,6 +21,16 @@ fn bounded(connections: usize) -> Transport {
     Transport::builder().connections_per_host(connections).build()
 }
 
+/// The server sees the end of a connection a moment before its place is free.
+async fn all_closed(client: &Transport) {
+    let closed = async {
+        while client.open_connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), closed).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_holds_under_fifty_calls() {
     let upstream = Upstream::start().await;
@@ -52,7 +62,7 @@ async fn it_holds_without_a_pool_too() {
     let counts = upstream.until(|counts| counts.open == 0).await;
     // The server may see the end of one connection after the begin of the next.
     assert_eq!(counts.accepted, 30);
-    assert_eq!(client.open_connections(), 0);
+    all_closed(&client).await;
 }
 
 #[tokio::test]
@@ -143,9 +153,7 @@ async fn a_place_is_not_kept_for_a_call_that_was_served_otherwise() {
 
     upstream.close_connections();
     upstream.until(|counts| counts.open == 0).await;
-    while client.open_connections() > 0 {
-        tokio::task::yield_now().await;
-    }
+    all_closed(&client).await;
     // Whoever still waited would have been woken by now.
     for _ in 0..100 {
         tokio::task::yield_now().await;

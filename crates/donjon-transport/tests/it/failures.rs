@@ -34,7 +34,7 @@ fn chain(error: &TransportError) -> String {
 }
 
 /// A port that answers no handshake: its backlog is full. The sockets must be kept.
-async fn deaf() -> (std::net::SocketAddr, Vec<TcpStream>, TcpListener) {
+pub(crate) async fn deaf() -> (std::net::SocketAddr, Vec<TcpStream>, TcpListener) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();

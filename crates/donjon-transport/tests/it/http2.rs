@@ -1,12 +1,16 @@
 //! HTTP/2 by prior knowledge.
 
-use donjon_transport::Transport;
+use std::time::Duration;
+
+use donjon_core::{Reject, RejectionKind, Scope};
+use donjon_transport::{Transport, TransportErrorKind};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use crate::{
     behaviour::{get, text},
+    failures::deaf,
     upstream::Upstream,
 };
 
@@ -43,4 +47,21 @@ async fn a_dropped_call_or_body_leaves_the_connection_to_the_others() {
     }
     assert_eq!(text(&client, upstream.url("/ok")).await, "ok");
     assert_eq!(upstream.counts().accepted, 1);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_connection_of_another_ends_in_time_as_well() {
+    let (address, _queued, _listener) = deaf().await;
+    let url = format!("http://{address}/");
+    let client = Transport::builder().http2_only().connect_timeout(Duration::from_millis(150)).build();
+    let calls: FuturesUnordered<_> = (0..3).map(|_| client.clone().oneshot(get(&url))).collect();
+    let kinds: Vec<_> = calls.map(|result| result.unwrap_err().kind()).collect().await;
+    assert_eq!(kinds, [TransportErrorKind::ConnectTimeout; 3], "not as an overload, which it is not");
+
+    let client = Transport::builder().http2_only().build();
+    let mut connecting = tokio_test::task::spawn(client.clone().oneshot(get(&url)));
+    assert!(connecting.poll().is_pending());
+    let call = client.clone().oneshot(get(&url));
+    let error = Scope::current().with_timeout(Duration::from_millis(100)).wrap(call).await.unwrap_err();
+    assert_eq!(error.as_rejection().unwrap().kind(), RejectionKind::DeadlineExceeded);
 }

@@ -3,6 +3,8 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use donjon_transport::{RootCertificate, Transport, TransportErrorKind};
+#[cfg(feature = "http2")]
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 use tokio_rustls::{
     TlsAcceptor,
@@ -19,8 +21,8 @@ use crate::{
     upstream::Upstream,
 };
 
-/// A server that offers these protocols, and the authority to trust it by.
-async fn upstream(alpn: &[&str]) -> (Upstream, RootCertificate) {
+/// The server's end of TLS with these protocols, and the authority to trust it by.
+fn acceptor(alpn: &[&str]) -> (TlsAcceptor, RootCertificate) {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()));
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -30,12 +32,18 @@ async fn upstream(alpn: &[&str]) -> (Upstream, RootCertificate) {
         .with_single_cert(vec![signed.cert.der().clone()], key)
         .unwrap();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let root = RootCertificate::from_der(signed.cert.der().to_vec()).unwrap();
+    (TlsAcceptor::from(Arc::new(config)), root)
+}
+
+/// A server that offers these protocols, and the authority to trust it by.
+async fn upstream(alpn: &[&str]) -> (Upstream, RootCertificate) {
+    let (acceptor, root) = acceptor(alpn);
     let upstream = Upstream::serve(move |io| {
         let acceptor = acceptor.clone();
         async move { acceptor.accept(io).await.ok() }
     });
-    (upstream.await, RootCertificate::from_der(signed.cert.der().to_vec()).unwrap())
+    (upstream.await, root)
 }
 
 fn url(upstream: &Upstream, path: &str) -> String {
@@ -70,7 +78,6 @@ async fn http2_is_chosen_by_alpn() {
 #[cfg(feature = "http2")]
 #[tokio::test]
 async fn many_first_calls_over_alpn_end_on_one_connection() {
-    use futures_util::{StreamExt, stream::FuturesUnordered};
     let (upstream, root) = upstream(&["h2"]).await;
     let client = Transport::builder().root(root).connections_per_host(2).build();
     let calls: FuturesUnordered<_> = (0..20).map(|_| text(&client, url(&upstream, "/ok"))).collect();
@@ -114,4 +121,35 @@ fn a_certificate_is_checked_when_it_is_made() {
     let error = RootCertificate::from_pem("").unwrap_err();
     assert_eq!(error.to_string(), "not a certificate that can be trusted");
     assert!(error.source().is_some());
+}
+
+/// hyper-util's own lock on HTTP/2 connections fails everybody who waits when the one that connects is dropped.
+#[cfg(feature = "http2")]
+#[tokio::test]
+async fn a_call_dropped_while_it_connects_fails_nobody_who_waits_for_the_same_connection() {
+    let (acceptor, root) = acceptor(&["h2"]);
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let handshakes = Arc::clone(&gate);
+    let upstream = Upstream::serve(move |io| {
+        let (acceptor, gate) = (acceptor.clone(), Arc::clone(&handshakes));
+        async move {
+            gate.acquire().await.unwrap().forget();
+            acceptor.accept(io).await.ok()
+        }
+    })
+    .await;
+    let client = Transport::builder().root(root).http2_only().build();
+    let mut first = Box::pin(text(&client, url(&upstream, "/ok")));
+    tokio::select! {
+        _ = &mut first => unreachable!("nothing lets it through"),
+        _ = upstream.until(|counts| counts.accepted == 1) => {}
+    }
+    let mut others: FuturesUnordered<_> = (0..5).map(|_| text(&client, url(&upstream, "/ok"))).collect();
+    assert!(futures_util::poll!(others.next()).is_pending());
+    drop(first);
+    gate.add_permits(10);
+    while let Some(answer) = others.next().await {
+        assert_eq!(answer, "ok");
+    }
+    assert_eq!(upstream.counts().accepted, 2, "one at a time");
 }
