@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// More than any server takes, and far from where a `HeaderMap` panics.
-const MAX_HEADERS: usize = 1000;
+pub(crate) const MAX_HEADERS: usize = 1000;
 
 /// One call: what to send, and as what to read the answer.
 ///
@@ -156,7 +156,23 @@ impl<T> Call<T> {
     }
 
     /// Appends to the query: a struct, a map, or pairs such as `[("page", 2)]`. `None` is left out, and a sequence
-    /// repeats its name.
+    /// repeats its name. Anything deeper is an error.
+    ///
+    /// ```
+    /// use donjon_json::Call;
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Search {
+    ///     text: String,
+    ///     tags: Vec<&'static str>,
+    ///     page: Option<u32>,
+    /// }
+    ///
+    /// let search = Search { text: "a & b".into(), tags: vec!["x", "y"], page: None };
+    /// let call: Call<Vec<u64>> = Call::get("/items").query(&search);
+    /// // Sent to /items?text=a%20%26%20b&tags=x&tags=y
+    /// # assert_eq!(format!("{call:?}").matches("=***").count(), 3);
+    /// ```
     pub fn query(mut self, query: impl Serialize) -> Self {
         let result = self.target.query().and_then(|writer| query::write(writer, &query));
         self.note(result);

@@ -17,7 +17,7 @@ use tower_service::Service;
 
 use crate::{
     Call, CallBuilder, Decode, HttpService, JsonError,
-    call::header,
+    call::{MAX_HEADERS, header},
     error::{Failure, Where},
     future::ResponseFuture,
     media::MediaTypes,
@@ -37,6 +37,30 @@ pub(crate) const MAX_ERROR_BODY: u64 = 64 * 1024;
 /// Calls go through `&self`: [`get`](Self::get) and its like make a [`CallBuilder`], whose
 /// [`send`](CallBuilder::send) is a future that does not borrow the client. The client is itself a `tower::Service` of
 /// [`Call`]s, so that layers stack on both sides of it.
+///
+/// # Example
+///
+/// As a service, under a retry of typed calls:
+///
+/// ```
+/// use donjon_json::{Call, JsonClassify, JsonClient};
+/// use donjon_retry::{RetryLayer, Standard};
+/// use tower::{ServiceBuilder, ServiceExt};
+/// # use bytes::Bytes;
+/// # use http_body_util::Full;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// # let transport = tower::service_fn(|_: http::Request<Full<Bytes>>| async {
+/// #     Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::from("[1,2]"))))
+/// # });
+/// let api = JsonClient::new(transport).base("https://api.example.com/v1")?.bearer("t0ken")?.max_body(64 * 1024);
+/// let retried = ServiceBuilder::new().layer(RetryLayer::new(Standard::new().classify(JsonClassify::new()))).service(api);
+///
+/// let ids: Vec<u64> = retried.oneshot(Call::get("/users").query([("role", "admin")])).await?;
+/// assert_eq!(ids, [1, 2]);
+/// # Ok::<(), donjon_json::JsonError>(())
+/// # }).unwrap();
+/// ```
 ///
 /// `B` is the body of the requests, anything that is `From<Bytes>`: see [`with_body`](Self::with_body).
 pub struct JsonClient<S, B = Full<Bytes>> {
@@ -114,6 +138,9 @@ impl<S, B> JsonClient<S, B> {
         HeaderValue: TryFrom<V>,
     {
         let (name, value) = header(name.as_ref(), value).map_err(invalid)?;
+        if self.config.headers.len() >= MAX_HEADERS {
+            return Err(invalid(format!("the client has more than {MAX_HEADERS} headers").into()));
+        }
         self.config_mut().headers.insert(name, value);
         Ok(self)
     }

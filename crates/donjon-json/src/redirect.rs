@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::{
     RedactedUrl,
@@ -40,7 +41,7 @@ impl<S> Follow<S> {
         let status = response.status();
         let is_redirect = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
         let location = response.headers().get(header::LOCATION).filter(|_| is_redirect)?;
-        Some(self.follow(status, &String::from_utf8_lossy(location.as_bytes())))
+        Some(self.follow(status, &percent_encoded(location.as_bytes())))
     }
 
     fn follow(&mut self, status: StatusCode, location: &str) -> Result<Request<Bytes>, Fault> {
@@ -81,6 +82,12 @@ impl<S> Follow<S> {
         *request.extensions_mut() = self.extensions.clone();
         Ok(request)
     }
+}
+
+/// What may not stand in a URL, and stands in many a `Location`: percent-encoded, as browsers do.
+fn percent_encoded(location: &[u8]) -> String {
+    const NOT_IN_URLS: &AsciiSet = &CONTROLS.add(b' ');
+    percent_encode(location.trim_ascii(), NOT_IN_URLS).to_string()
 }
 
 /// Whether two URLs are the same, however they are written.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use donjon_json::{Call, JsonErrorKind};
-use http::Response;
+use http::{HeaderValue, Response};
 
 use crate::support::{Seen, api, json};
 
@@ -116,7 +116,7 @@ async fn user_information_in_a_location_is_not_used() {
 
 #[tokio::test]
 async fn a_location_that_leads_nowhere_is_an_error() {
-    for location in ["ftp://h/x", "https://", "mailto:", "https://h:99999/", "https://h o/"] {
+    for location in ["ftp://h/x", "https://", "mailto:", "https://h:99999/", "https://h%20o/"] {
         let (api, log) = api(move |_| to(302, location));
         let error = api.get("/a").follow_redirects(5).send::<u8>().await.unwrap_err();
         assert_eq!(error.kind(), JsonErrorKind::Redirect);
@@ -125,6 +125,20 @@ async fn a_location_that_leads_nowhere_is_an_error() {
         assert!(text.starts_with(&start), "{text}");
         assert_eq!(log.all().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_location_that_is_not_encoded_is_followed_as_browsers_do() {
+    let (api, log) = api(|seen| match seen.uri().path() {
+        "/a" => Response::builder()
+            .status(302)
+            .header("location", HeaderValue::from_bytes("/caf\u{e9} noir?q=\u{fc}".as_bytes()).unwrap())
+            .body(Bytes::new())
+            .unwrap(),
+        _ => json("1"),
+    });
+    api.get("/a").follow_redirects(1).send::<u8>().await.unwrap();
+    assert_eq!(log.all()[1].uri(), "https://api.example.com/caf%C3%A9%20noir?q=%C3%BC");
 }
 
 #[tokio::test]
