@@ -1,4 +1,9 @@
 //! Tests over several crates.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests panic as tests do")]
 
 mod arrows;
+mod client;
 mod fan_out;
+mod orders;
+mod servers;
+mod spawned;

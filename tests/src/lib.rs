@@ -1,1 +1,3 @@
 //! Helpers shared by the tests over several crates.
+
+pub mod upstream;
