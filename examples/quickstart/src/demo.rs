@@ -1,6 +1,10 @@
 //! The main job: the same calls to the same unreliable upstream, the naive way and through the stack.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -29,7 +33,9 @@ pub(crate) async fn run(cli: &Cli) -> Result<ExitCode, Fault> {
     if !interrupt.is_asked() {
         report.stack = stack(cli, &mut interrupt).await?;
     }
-    print!("{}", table(&[("naive", &report.naive), ("stack", &report.stack)], table::Upstream::Own));
+    let table = table(&[("naive", &report.naive), ("stack", &report.stack)], table::Upstream::Own);
+    // Whoever has closed the pipe does not want the table.
+    let _ = io::stdout().write_all(table.as_bytes());
     if let Some(file) = file {
         file.write(&report)?;
     }

@@ -23,6 +23,13 @@ impl Interrupt {
         Self(hear)
     }
 
+    /// For tests: asked by what is sent.
+    #[cfg(test)]
+    pub(crate) fn by_hand() -> (watch::Sender<bool>, Self) {
+        let (ask, hear) = watch::channel(false);
+        (ask, Self(hear))
+    }
+
     /// Whether it has been asked.
     pub(crate) fn is_asked(&self) -> bool {
         *self.0.borrow()

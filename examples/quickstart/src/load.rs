@@ -76,3 +76,61 @@ async fn one<W: Way>(way: W, due: Instant, arrival: Arrival) -> Finished {
     let done = way.call(arrival.id, arrival.item, due).await;
     Finished { id: arrival.id, latency: due.elapsed(), done }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::offer;
+    use crate::{
+        arrivals::Arrivals,
+        interrupt::Interrupt,
+        progress::Progress,
+        tally::Tally,
+        way::{Done, Way},
+    };
+
+    /// Answers after so long; call 3 panics.
+    #[derive(Clone)]
+    struct Slow(Duration);
+
+    impl Way for Slow {
+        async fn call(&self, id: u64, _: usize, _: Instant) -> Done {
+            assert_ne!(id, 3, "this one panics");
+            sleep(self.0).await;
+            Done { result: Ok(()), attempts: 1 }
+        }
+    }
+
+    async fn load(calls: u64, latency: Duration, interrupt: &mut Interrupt) -> Tally {
+        let progress = Progress::new("test", Some(calls), None);
+        offer(&Slow(latency), Instant::now(), Arrivals::new(calls, 100.0, 1), &progress, interrupt).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_answer_delays_no_arrival_and_a_call_that_panics_is_lost() {
+        let began = Instant::now();
+        let (_ask, mut interrupt) = Interrupt::by_hand();
+        let tally = load(100, Duration::from_secs(60), &mut interrupt).await;
+        assert_eq!((tally.calls(), tally.answered(), tally.failed(), tally.lost()), (100, 99, 0, 1));
+        assert!(began.elapsed() < Duration::from_secs(62), "100 calls of a minute, all within a second");
+        assert!((60_000.0..60_002.0).contains(&tally.max_ms()), "{}", tally.max_ms());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_interrupt_ends_what_runs_and_what_was_to_come() {
+        let (ask, mut interrupt) = Interrupt::by_hand();
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(300)).await;
+            ask.send_replace(true);
+            std::future::pending::<()>().await;
+        });
+        let began = Instant::now();
+        let tally = load(1_000, Duration::from_secs(60), &mut interrupt).await;
+        assert!(began.elapsed() < Duration::from_secs(1));
+        assert!((10..60).contains(&tally.calls()), "{}", tally.calls());
+        assert_eq!((tally.answered(), tally.failed() + tally.lost()), (0, tally.calls()));
+    }
+}

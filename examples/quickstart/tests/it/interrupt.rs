@@ -14,7 +14,7 @@ use crate::{
 fn ctrl_c_prints_the_table_of_what_was_done() {
     let path = scratch("interrupted");
     let child = start(&["--calls", "1000000", "--rate", "100", "--report", path.to_str().unwrap()]);
-    let running = Running::watch(child);
+    let mut running = Running::watch(child);
     assert!(running.runs_for(Duration::from_secs(2)));
     running.interrupt();
     let finished = running.finish();
@@ -26,6 +26,29 @@ fn ctrl_c_prints_the_table_of_what_was_done() {
     assert!((10..1_000).contains(&calls), "{naive}");
     assert_eq!(naive["lost"], 0, "{naive}");
     assert_eq!(report["stack"]["calls"], 0);
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_panic() {
+    let mut child = start(&["--calls", "5", "--outage", "0"]);
+    drop(child.stdout.take());
+    let finished = Running::watch(child).finish();
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+
+    let server = Server::start();
+    let mut child = start(&["--urls", "-"]);
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    let mut running = Running::watch(child);
+    // It ends although the list does not: nobody reads the results.
+    while running.runs_for(Duration::from_millis(10)) {
+        if writeln!(stdin, "{}", server.url("/ok")).is_err() {
+            break;
+        }
+    }
+    let finished = running.finish();
+    assert!(finished.stderr.contains("the results cannot be written"), "{finished:?}");
+    assert!(!finished.stderr.contains("panicked"), "{finished:?}");
 }
 
 #[test]

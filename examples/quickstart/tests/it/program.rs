@@ -26,6 +26,7 @@ pub(crate) struct Finished {
 pub(crate) struct Running {
     id: u32,
     end: mpsc::Receiver<Finished>,
+    ended: Option<Finished>,
 }
 
 /// Runs it to its end.
@@ -89,12 +90,13 @@ impl Running {
             let code = child.wait().unwrap().code();
             let _ = ended.send(Finished { code, stdout, stderr });
         });
-        Self { id, end }
+        Self { id, end, ended: None }
     }
 
     /// Whether it is still running after this long.
-    pub(crate) fn runs_for(&self, time: Duration) -> bool {
-        matches!(self.end.recv_timeout(time), Err(mpsc::RecvTimeoutError::Timeout))
+    pub(crate) fn runs_for(&mut self, time: Duration) -> bool {
+        self.ended = self.ended.take().or_else(|| self.end.recv_timeout(time).ok());
+        self.ended.is_none()
     }
 
     /// Presses Ctrl-C.
@@ -104,13 +106,10 @@ impl Running {
 
     /// Waits for its end.
     pub(crate) fn finish(self) -> Finished {
-        match self.end.recv_timeout(PATIENCE) {
-            Ok(finished) => finished,
-            Err(_) => {
-                signal(self.id, "-KILL");
-                panic!("it hangs: {:?}", self.end.recv_timeout(PATIENCE));
-            }
-        }
+        self.ended.or_else(|| self.end.recv_timeout(PATIENCE).ok()).unwrap_or_else(|| {
+            signal(self.id, "-KILL");
+            panic!("it hangs: {:?}", self.end.recv_timeout(PATIENCE));
+        })
     }
 }
 
