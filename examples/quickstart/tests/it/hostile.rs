@@ -7,8 +7,10 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
     },
     thread,
+    time::Duration,
 };
 
 /// The server; it lives as long as the test program.
@@ -111,6 +113,11 @@ fn answer(out: &mut TcpStream, state: &State, method: &str, path: &str, nth: usi
     const JSON: &str = "content-type: application/json\r\n";
     match path.split('?').next().unwrap_or_default() {
         "/ok" => whole("200 OK", JSON, br#"{"big":123456789012345678901234567890,"price":1.10}"#),
+        "/slow" => {
+            let (_never, wait) = mpsc::channel::<()>();
+            let _ = wait.recv_timeout(Duration::from_millis(20));
+            whole("200 OK", JSON, b"1")
+        }
         "/pretty" => whole("200 OK", JSON, b"{\n  \"a\": [\n    1\n  ]\r\n}\n"),
         "/empty" => {
             state.in_flight.fetch_sub(1, SeqCst);

@@ -147,12 +147,14 @@ fn the_seed_moves_everything_and_the_same_seed_nothing() {
 
 #[test]
 fn an_upstream_without_faults_needs_no_second_attempt() {
-    let (finished, report) = report("good", &["--calls", "200", "--rate", "400", "--fail-rate", "0", "--outage", "0"]);
+    let (finished, report) =
+        report("good", &["--calls", "200", "--rate", "100000", "--fail-rate", "0", "--outage", "0"]);
     assert_eq!(finished.code, Some(0), "{finished:?}");
     for way in [&report["naive"], &report["stack"]] {
         sound(way, 200);
         assert_eq!(count(way, "answered"), 200, "{way}");
         assert_eq!(count(way, "upstream_calls"), 200, "{way}");
+        assert_eq!(count(way, "max_permits"), 10, "they come all at once: {way}");
     }
     for line in ["calls", "answered", "upstream calls", "p99"] {
         assert!(finished.stdout.lines().any(|l| l.starts_with(line)), "{}", finished.stdout);
