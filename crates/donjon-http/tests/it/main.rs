@@ -13,3 +13,5 @@ mod replay;
 mod respond;
 mod retry_after;
 mod support;
+#[cfg(feature = "hyper")]
+mod transport;
