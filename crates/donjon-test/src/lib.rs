@@ -39,6 +39,8 @@ mod exchange;
 mod probe;
 
 pub use self::{
-    exchange::{Accept, Exchange, Http, LocalMessage, Message, Number, Read, ReadBody},
-    probe::{Probe, ProbeError, ProbeFuture, ProbeHandle, ProbeStats, Readiness, Reply, Started, Violation},
+    exchange::{
+        Accept, Exchange, Http, LocalMessage, Message, Number, ProbeBody, Read, ReadBody, Streaming, Truncated,
+    },
+    probe::{Probe, ProbeError, ProbeFuture, ProbeHandle, ProbeStats, Readiness, Reply, Script, Started, Violation},
 };

@@ -78,6 +78,7 @@ where
         Poll::Ready(match end {
             End::Answer => Ok(this.exchange.answer(id)),
             End::Unavailable => Ok(this.exchange.unavailable(id)),
+            End::Truncated => Ok(this.exchange.truncated(id)),
             End::Fail => Err(run.handle.lock().error(false).into()),
             End::Panic | End::PanicInCall => resume_unwind(Box::new(ProbePanic)),
         })
@@ -134,7 +135,7 @@ impl Run {
             state.stats.in_flight -= 1;
             match end {
                 Some(End::Answer) => state.stats.answered += 1,
-                Some(End::Fail | End::Unavailable) => state.stats.failed += 1,
+                Some(End::Fail | End::Unavailable | End::Truncated) => state.stats.failed += 1,
                 Some(End::Panic | End::PanicInCall) => state.stats.panicked += 1,
                 None => state.stats.dropped += 1,
             }

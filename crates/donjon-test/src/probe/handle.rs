@@ -5,7 +5,7 @@ use std::{
     task::Waker,
 };
 
-use super::{ProbeStats, Readiness, Reply, Started, Violation, state::State};
+use super::{ProbeStats, Readiness, Reply, Script, Started, Violation, state::State};
 
 /// The test's end of a [`Probe`](crate::Probe): tells it what to do, and asks what was done to it. Clones are the same
 /// handle.
@@ -17,9 +17,17 @@ pub struct ProbeHandle {
 // ===== impl ProbeHandle =====
 
 impl ProbeHandle {
-    /// What every call does for which nothing else was said; [`Reply::answer`] at first.
+    /// What every call does for which nothing else was said; [`Reply::answer`] at first. Ends a script that
+    /// [plays](Self::play).
     pub fn reply(&self, reply: Reply) {
-        self.lock().reply = reply;
+        let mut state = self.lock();
+        state.script = None;
+        state.reply = reply;
+    }
+
+    /// Every call for which nothing else was said does what comes next in this script.
+    pub fn play(&self, script: Script) {
+        self.lock().script = Some(script);
     }
 
     /// What the next calls do, in the order in which they start; after all that was said before.

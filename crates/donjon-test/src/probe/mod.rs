@@ -4,6 +4,7 @@ mod error;
 mod future;
 mod handle;
 mod reply;
+mod script;
 mod service;
 mod state;
 
@@ -13,6 +14,7 @@ pub use self::{
     future::ProbeFuture,
     handle::ProbeHandle,
     reply::Reply,
+    script::Script,
     service::Probe,
     state::{ProbeStats, Readiness, Started, Violation},
 };

@@ -37,6 +37,7 @@ pub(crate) enum Wait {
 pub(crate) enum End {
     Answer,
     Unavailable,
+    Truncated,
     Fail,
     Panic,
     /// In `call` itself: there is no future, and no wait.
@@ -53,6 +54,11 @@ impl Reply {
     /// first poll.
     pub const fn unavailable() -> Self {
         Self::new(End::Unavailable)
+    }
+
+    /// The response that ends too early ([`Exchange::truncated`](crate::Exchange::truncated)), at the first poll.
+    pub const fn truncated() -> Self {
+        Self::new(End::Truncated)
     }
 
     /// A [`ProbeError`](crate::ProbeError), at the first poll.
@@ -111,6 +117,7 @@ impl fmt::Display for Reply {
             _ if self.wait == Wait::Forever => return f.write_str("nothing, for ever"),
             End::Answer => "an answer",
             End::Unavailable => "an answer that says unavailable",
+            End::Truncated => "an answer that ends too early",
             End::Fail => "an error",
             End::Panic => "a panic in the future",
         };

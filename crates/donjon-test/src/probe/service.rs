@@ -14,7 +14,7 @@ use super::{
     reply::{End, Wait},
     state::Running,
 };
-use crate::{Accept, Http};
+use crate::{Accept, Http, Number, Streaming};
 
 /// A service that does what its [handle](ProbeHandle) says, and notes all that is done to it.
 ///
@@ -65,11 +65,19 @@ impl Probe<Http> {
     }
 }
 
-impl Probe<crate::Number> {
+impl Probe<Streaming> {
+    /// A probe for requests of HTTP, with bodies that stream.
+    #[must_use]
+    pub fn streaming() -> Self {
+        Self::over(Streaming)
+    }
+}
+
+impl Probe<Number> {
     /// A probe for requests that are a `u64`.
     #[must_use]
     pub fn number() -> Self {
-        Self::over(crate::Number)
+        Self::over(Number)
     }
 }
 

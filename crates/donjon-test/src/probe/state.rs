@@ -7,7 +7,7 @@ use std::{
 use donjon_core::{Criticality, Deadline};
 use tokio::time::Instant;
 
-use super::{ProbeError, Reply};
+use super::{ProbeError, Reply, Script};
 
 /// What the instances of a [`Probe`](crate::Probe) say in `poll_ready`. One that is ready stays so until it is called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,8 @@ pub struct ProbeStats {
     pub max_in_flight: usize,
     /// Calls that ended with an answer.
     pub answered: usize,
-    /// Calls that ended with an error or an [unavailable](crate::Exchange::unavailable) response.
+    /// Calls that ended with an error, an [unavailable](crate::Exchange::unavailable) or a
+    /// [truncated](crate::Exchange::truncated) response.
     pub failed: usize,
     /// Calls that panicked, in `call` or in their future.
     pub panicked: usize,
@@ -105,6 +106,7 @@ pub(crate) struct State {
     /// What the next calls do.
     pub(crate) next: VecDeque<Reply>,
     /// What calls do after that.
+    pub(crate) script: Option<Script>,
     pub(crate) reply: Reply,
     pub(crate) stats: ProbeStats,
     pub(crate) violations: Vec<Violation>,
@@ -130,7 +132,8 @@ pub(crate) struct Running {
 
 impl State {
     pub(crate) fn next_reply(&mut self) -> Reply {
-        self.next.pop_front().unwrap_or(self.reply)
+        let scripted = || self.script.as_mut().map(Script::next);
+        self.next.pop_front().or_else(scripted).unwrap_or(self.reply)
     }
 
     pub(crate) fn error(&mut self, readiness: bool) -> ProbeError {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use donjon_test::{
-    Number,
+    Http, Number, Streaming,
     contract::{self, Check, Contract},
 };
 use tower::limit::GlobalConcurrencyLimitLayer;
@@ -15,6 +15,8 @@ use crate::layers::{Fault, LimitLayer, RetryFault, RetryLayer, TimeoutFault, Tim
 fn the_identity_passes() {
     contract::check(Identity::new).unwrap();
     contract::check_over(Number, Identity::new).unwrap();
+    contract::check_over(Http::get(), Identity::new).unwrap();
+    contract::check_over(Streaming, Identity::new).unwrap();
 }
 
 #[test]

@@ -3,3 +3,4 @@
 mod broken;
 mod correct;
 mod layers;
+mod probe;

@@ -136,9 +136,13 @@ async fn panics(env: &Env<'_>, reply: Reply, what: &str) -> Verdict {
 
 pub(super) async fn completion(env: &Env<'_>) -> Verdict {
     let crowd = env.contract.crowd;
-    for (reply, end) in
-        [(Reply::answer(), "answered"), (Reply::unavailable(), "unavailable"), (Reply::fail(), "failed")]
-    {
+    let ends = [
+        (Reply::answer(), "answered"),
+        (Reply::unavailable(), "unavailable"),
+        (Reply::truncated(), "truncated"),
+        (Reply::fail(), "failed"),
+    ];
+    for (reply, end) in ends {
         let mut rig = env.rig();
         rig.probe.reply(reply);
         let mut calls = rig.crowd(crowd);

@@ -180,6 +180,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         4 => Just(Reply::answer()),
         2 => Just(Reply::fail()),
         1 => Just(Reply::unavailable()),
+        1 => Just(Reply::truncated()),
         1 => Just(Reply::panic()),
     ];
     let wait = prop_oneof![
