@@ -18,6 +18,9 @@ pub(super) trait Recipe {
     /// The layer over a new instance of the probe of this handle.
     fn apply(&self, probe: &ProbeHandle) -> Box<dyn Subject>;
 
+    /// From now on the messages are there at once.
+    fn be_prompt(&mut self);
+
     /// `Fresh::fresh`, if the layer has it.
     fn fresh(&self) -> Option<Box<dyn Recipe>>;
 
@@ -80,6 +83,10 @@ where
         Box::new(Erased { exchange, service, _response: PhantomData })
     }
 
+    fn be_prompt(&mut self) {
+        self.exchange = self.exchange.prompt();
+    }
+
     fn fresh(&self) -> Option<Box<dyn Recipe>> {
         None
     }
@@ -100,6 +107,10 @@ where
 {
     fn apply(&self, probe: &ProbeHandle) -> Box<dyn Subject> {
         self.0.apply(probe)
+    }
+
+    fn be_prompt(&mut self) {
+        self.0.be_prompt();
     }
 
     fn fresh(&self) -> Option<Box<dyn Recipe>> {

@@ -267,6 +267,13 @@ impl Env<'_> {
     fn rig(&self) -> rig::Rig {
         rig::Rig::new((self.make)())
     }
+
+    /// The same, where nothing is ever pending in a message.
+    fn prompt_rig(&self) -> rig::Rig {
+        let mut recipe = (self.make)();
+        recipe.be_prompt();
+        rig::Rig::new(recipe)
+    }
 }
 
 /// Runs a check on a runtime of its own, whose clock is paused.

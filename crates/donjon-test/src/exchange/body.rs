@@ -17,6 +17,7 @@ use super::http::CALL;
 #[derive(Debug)]
 pub struct ProbeBody {
     frames: VecDeque<Option<Frame<Bytes>>>,
+    prompt: bool,
     slept: bool,
 }
 
@@ -27,14 +28,14 @@ pub struct Truncated(());
 // ===== impl ProbeBody =====
 
 impl ProbeBody {
-    pub(super) fn new(what: &'static str, id: u64) -> Self {
+    pub(super) fn new(what: &'static str, id: u64, prompt: bool) -> Self {
         let trailers = HeaderMap::from_iter([(CALL, HeaderValue::from(id))]);
         let frames = [
             Frame::data(Bytes::from_static(what.as_bytes())),
             Frame::data(Bytes::from(id.to_string())),
             Frame::trailers(trailers),
         ];
-        Self { frames: frames.map(Some).into(), slept: false }
+        Self { frames: frames.map(Some).into(), prompt, slept: false }
     }
 
     pub(super) fn truncated(mut self) -> Self {
@@ -49,7 +50,7 @@ impl Body for ProbeBody {
     type Error = Truncated;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Truncated>>> {
-        if !self.slept && !self.frames.is_empty() {
+        if !self.prompt && !self.slept && !self.frames.is_empty() {
             self.slept = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -30,10 +30,12 @@ pub struct Http {
 /// use donjon_test::{Streaming, contract};
 /// use tower_layer::Identity;
 ///
-/// contract::check_over(Streaming, Identity::new).unwrap();
+/// contract::check_over(Streaming::new(), Identity::new).unwrap();
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Streaming;
+pub struct Streaming {
+    prompt: bool,
+}
 
 pub(super) const CALL: HeaderName = HeaderName::from_static("x-probe-call");
 
@@ -97,24 +99,40 @@ where
 
 // ===== impl Streaming =====
 
+impl Streaming {
+    /// Bodies that are pending before each frame.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn body(self, what: &'static str, id: u64) -> ProbeBody {
+        ProbeBody::new(what, id, self.prompt)
+    }
+}
+
 impl Exchange for Streaming {
     type Request = Request<ProbeBody>;
     type Response = Response<ProbeBody>;
 
     fn request(&self, id: u64) -> Self::Request {
-        request(Method::PUT, id, ProbeBody::new("call ", id))
+        request(Method::PUT, id, self.body("call ", id))
     }
 
     fn answer(&self, id: u64) -> Self::Response {
-        response(StatusCode::OK, id, ProbeBody::new("answer ", id))
+        response(StatusCode::OK, id, self.body("answer ", id))
     }
 
     fn unavailable(&self, id: u64) -> Self::Response {
-        response(StatusCode::SERVICE_UNAVAILABLE, id, ProbeBody::new("answer ", id))
+        response(StatusCode::SERVICE_UNAVAILABLE, id, self.body("answer ", id))
+    }
+
+    fn prompt(&self) -> Self {
+        Self { prompt: true }
     }
 
     fn truncated(&self, id: u64) -> Self::Response {
-        response(StatusCode::OK, id, ProbeBody::new("answer ", id).truncated())
+        response(StatusCode::OK, id, self.body("answer ", id).truncated())
     }
 }
 

@@ -75,6 +75,11 @@ pub trait Exchange: Clone + fmt::Debug + Send + Sync + 'static {
         self.answer(id)
     }
 
+    /// The same exchange with messages that are there at once, where some are not; unless said, this one.
+    fn prompt(&self) -> Self {
+        self.clone()
+    }
+
     /// A response that ends too early, where responses have bodies that can; unless said, as
     /// [`unavailable`](Self::unavailable).
     fn truncated(&self, id: u64) -> Self::Response {

@@ -69,7 +69,7 @@ impl Probe<Streaming> {
     /// A probe for requests of HTTP, with bodies that stream.
     #[must_use]
     pub fn streaming() -> Self {
-        Self::over(Streaming)
+        Self::over(Streaming::new())
     }
 }
 

@@ -16,7 +16,7 @@ fn the_identity_passes() {
     contract::check(Identity::new).unwrap();
     contract::check_over(Number, Identity::new).unwrap();
     contract::check_over(Http::get(), Identity::new).unwrap();
-    contract::check_over(Streaming, Identity::new).unwrap();
+    contract::check_over(Streaming::new(), Identity::new).unwrap();
 }
 
 #[test]

@@ -167,11 +167,11 @@ async fn bodies_stream_with_trailers_or_are_truncated() {
 
     let probe = Probe::streaming();
     probe.handle().reply_next([Reply::answer(), Reply::truncated()]);
-    let answer = probe.clone().oneshot(Streaming.request(5)).await.unwrap();
+    let answer = probe.clone().oneshot(Streaming::new().request(5)).await.unwrap();
     let body = answer.into_body().collect().await.unwrap();
     assert_eq!(body.trailers().unwrap()["x-probe-call"], "5");
     assert_eq!(body.to_bytes(), "answer 5");
-    let answer = probe.clone().oneshot(Streaming.request(6)).await.unwrap();
+    let answer = probe.clone().oneshot(Streaming::new().request(6)).await.unwrap();
     let error: Truncated = answer.into_body().collect().await.unwrap_err();
     assert_eq!(error.to_string(), "the probe's body was truncated");
     assert_eq!(probe.handle().violations(), []);

@@ -166,7 +166,7 @@ fn no_spin(rig: &Rig) -> Verdict {
 pub(super) fn no_timer_when_ready(env: &Env<'_>) -> Verdict {
     for deadline in [Deadline::never(), Deadline::at(Instant::now() + LONG)] {
         let calls = async {
-            let mut rig = env.rig();
+            let mut rig = env.prompt_rig();
             rig.scope = Scope::root().with_deadline(deadline);
             for _ in 0..4 {
                 let mut call = [rig.call()];
