@@ -70,6 +70,7 @@ impl Shared {
     }
 
     /// `None` is never.
+    #[inline]
     pub(crate) fn timeout(&self) -> Option<Duration> {
         match self.timeout.load(Relaxed) {
             u64::MAX => None,
@@ -81,6 +82,7 @@ impl Shared {
         self.timeout.store(to_nanos(timeout), Relaxed);
     }
 
+    #[inline]
     pub(crate) const fn ticket(&self) -> Ticket {
         self.ticket
     }

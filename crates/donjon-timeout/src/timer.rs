@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// It is asked before the inner future is polled, and acted upon only if that one is pending: what is ready in time
 /// wins, and an inner future that always uses up the task's cooperative budget cannot hide the timer. The clock is asked
 /// too, for a task whose budget is always used up before it comes here: a timer does nothing without budget.
+#[inline]
 pub(crate) fn fired(sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
     sleep.as_pin_mut().is_some_and(|mut sleep| {
         let at = sleep.deadline();

@@ -126,8 +126,9 @@ where
     }
 }
 
-/// The time starts: the shorter of what the layer, the caller of `call` and whoever polls now allow. Out of line of the
-/// common case, in which nobody outside has a deadline and no clock is read.
+/// The time starts: the shortest of what the layer, the caller of `call` and whoever polls now allow. Where nobody outside
+/// has a deadline no clock is read.
+#[inline]
 fn begin(scope: &mut Scope, timeout: Option<Duration>) {
     if let Some(timeout) = timeout {
         *scope = scope.with_timeout(timeout);

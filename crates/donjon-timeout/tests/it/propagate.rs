@@ -1,13 +1,20 @@
 //! What remains, on the wire.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use donjon_core::{CallError, Deadline, Fresh, Phase, RejectionKind};
-use donjon_timeout::{DeadlineLayer, PropagateDeadlineLayer};
+use donjon_timeout::{DeadlineLayer, PropagateDeadlineLayer, TimeoutLayer};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::Empty;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{millis, refusal, secs};
@@ -125,4 +132,89 @@ async fn a_chain_of_servers_shares_one_deadline() {
     let client = DeadlineLayer::new(millis(200)).layer(service_fn(|n: u32| hop(n)));
     let seen = client.oneshot(5).await.expect("150 ms of work");
     assert_eq!(seen, [200, 170, 140, 110, 80].map(millis));
+}
+
+/// What happened in a run of many clients over a chain of servers.
+#[derive(Default)]
+struct Work {
+    begun: AtomicUsize,
+    late: AtomicUsize,
+}
+
+impl Work {
+    /// Some work for a client that waits until `client`.
+    async fn some(&self, client: Instant) {
+        self.begun.fetch_add(1, SeqCst);
+        if Instant::now() >= client {
+            self.late.fetch_add(1, SeqCst);
+        }
+        sleep(millis(5)).await;
+    }
+}
+
+/// One server: some work, a call to the next server that is tried twice, some more work. The last one stalls for half
+/// of the clients. Each server runs in a task of its own, which nobody cancels.
+fn serve(
+    hops: u32,
+    id: u64,
+    tells: bool,
+    client: Instant,
+    work: Arc<Work>,
+) -> Pin<Box<dyn Future<Output = Result<(), CallError>> + Send>> {
+    Box::pin(async move {
+        work.some(client).await;
+        if hops == 1 {
+            if id.is_multiple_of(2) {
+                sleep(millis(60 + id % 90)).await;
+            }
+        } else {
+            let wire = service_fn(|req: Request<()>| {
+                let work = Arc::clone(&work);
+                async move {
+                    let handler = service_fn(move |_: Request<()>| {
+                        let next = serve(hops - 1, id, tells, client, Arc::clone(&work));
+                        async move { next.await.map(|()| Response::new(Empty::<Bytes>::new())) }
+                    });
+                    let server = DeadlineLayer::http(secs(10)).layer(handler);
+                    tokio::spawn(server.oneshot(req)).await.expect("no panic")
+                }
+            });
+            let layer = if tells { PropagateDeadlineLayer::new() } else { PropagateDeadlineLayer::new().bypass() };
+            let attempt = || TimeoutLayer::new(millis(80)).layer(layer.layer(wire)).oneshot(Request::new(()));
+            if attempt().await.is_err() {
+                attempt().await?;
+            }
+        }
+        work.some(client).await;
+        Ok(())
+    })
+}
+
+/// How much work was begun, and how much of it after the client had left.
+async fn many_clients(tells: bool) -> (usize, usize) {
+    let work = Arc::new(Work::default());
+    let clients: Vec<_> = (0..200)
+        .map(|id| {
+            let work = Arc::clone(&work);
+            let client = DeadlineLayer::new(millis(200)).layer(service_fn(move |()| {
+                let until = Deadline::current().instant().expect("the client has one");
+                serve(5, id, tells, until, Arc::clone(&work))
+            }));
+            tokio::spawn(client.oneshot(()))
+        })
+        .collect();
+    for client in clients {
+        let _ = client.await.expect("no panic");
+    }
+    sleep(secs(60)).await;
+    (work.begun.load(SeqCst), work.late.load(SeqCst))
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_work_begins_after_the_client_has_left() {
+    let (begun, late) = many_clients(false).await;
+    assert!(late * 100 > begun * 5, "without it much of the work is for nobody: {late} of {begun}");
+    let (begun, late) = many_clients(true).await;
+    assert_eq!(late, 0, "of {begun}");
+    assert!(begun > 1000);
 }
