@@ -228,5 +228,8 @@ impl Lane {
 
 // The models in loom compile this file in, without its tests.
 #[cfg(all(test, not(donjon_loom)))]
+#[path = "queue/burst.rs"]
+mod burst;
+#[cfg(all(test, not(donjon_loom)))]
 #[path = "queue/tests.rs"]
 mod tests;

@@ -53,31 +53,32 @@ impl TwoLane {
     }
 
     /// Time passes; `arrivals` is how many callers have ever arrived, queued or not.
+    ///
+    /// Called late, it does what it would have done in time, as if all had arrived in the first of the half seconds
+    /// that have passed.
     pub(crate) fn advance(&mut self, now: Instant, arrivals: u64) {
-        let Some(tick) = self.tick else {
-            self.tick = Some(now + TICK);
+        let mut tick = *self.tick.get_or_insert_with(|| {
             self.arrivals_at_tick = arrivals;
-            return;
-        };
-        if now < tick {
-            return;
-        }
-        let arrived = arrivals.saturating_sub(self.arrivals_at_tick);
-        let (late, all) = (self.before.0 + self.demoted, self.before.1 + arrived);
-        if all >= ENOUGH {
-            // Whole numbers: late / all > 12 %, late / all < 4 %.
-            if late * 100 > all * 12 {
-                self.over = true;
-            } else if late * 100 < all * 4 {
-                self.over = false;
+            now + TICK
+        });
+        while now >= tick {
+            let arrived = arrivals.saturating_sub(self.arrivals_at_tick);
+            let (late, all) = (self.before.0 + self.demoted, self.before.1 + arrived);
+            if all >= ENOUGH {
+                // In whole numbers: more than 12 % late, less than 4 % late.
+                if late * 100 > all * 12 {
+                    self.over = true;
+                } else if late * 100 < all * 4 {
+                    self.over = false;
+                }
             }
+            self.before = (self.demoted, arrived);
+            self.demoted = 0;
+            self.arrivals_at_tick = arrivals;
+            // Once the window is empty nothing changes however long it stays so.
+            tick = if self.before == (0, 0) { now + TICK } else { tick + TICK };
         }
-        // After a longer silence what is known lies outside of the window.
-        let silent = now >= tick + TICK;
-        self.before = if silent { (0, 0) } else { (self.demoted, arrived) };
-        self.demoted = 0;
-        self.arrivals_at_tick = arrivals;
-        self.tick = Some(if silent { now + TICK } else { tick + TICK });
+        self.tick = Some(tick);
     }
 }
 

@@ -179,6 +179,22 @@ fn fewer_than_20_arrivals_say_nothing() {
 }
 
 #[test]
+fn a_silence_is_no_reason_to_change() {
+    let mut fixture = Fixture::two_lane();
+    fixture.push(99);
+    fixture.pop();
+    fixture.half_second(|_| true);
+    fixture.now += Duration::from_secs(3600);
+    fixture.push(0);
+    fixture.pop();
+    assert!(fixture.is_over(), "what the last second before the silence has shown");
+    // The first half second after it has few arrivals, the next ones enough.
+    fixture.half_second(|_| false);
+    fixture.half_second(|_| false);
+    assert!(!fixture.is_over());
+}
+
+#[test]
 fn while_over_callers_are_late_after_4_ms_and_refused_after_28() {
     let mut fixture = Fixture::two_lane();
     fixture.push(99);
