@@ -67,7 +67,8 @@ pin_project! {
 impl RetryLayer<Http> {
     /// For HTTP clients: the policy [`Http`], at most 4 attempts in all, full jitter, and a budget of its own.
     ///
-    /// The request's body must implement [`Replay`]; the response's body may be any.
+    /// The request's body must implement [`Replay`]; the response's body may be any. A call is over when the head of its
+    /// response is there: for a body that breaks off to be retried, put a `CollectLayer` of `donjon-http` inside.
     ///
     /// # Example
     ///
@@ -241,10 +242,7 @@ impl<B: Body> Future for Drain<B> {
                 Poll::Ready(Some(Ok(frame))) => {
                     // A frame counts at least as one byte, so that empty ones without end are bounded too.
                     let length = frame.data_ref().map_or(1, |data| data.remaining().max(1) as u64);
-                    match this.bytes.checked_sub(length) {
-                        Some(left) => *this.bytes = left,
-                        None => return Poll::Ready(()),
-                    }
+                    *this.bytes = this.bytes.saturating_sub(length);
                 }
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => break,

@@ -40,6 +40,13 @@
 //! to [`RetryLayer::on_event`]; in the response's extensions as [`RetryInfo`], unless it succeeded at the first attempt
 //! (HTTP); and, for errors too, in a [`RetryReport`] that the caller put into the request (HTTP).
 //!
+//! # What it costs
+//!
+//! A success at the first attempt clones the inner service and the request once, and looks at the budget: no allocation
+//! (for HTTP the copy's own: two for a header map that is not empty), no clock, no timer, nothing shared that is written
+//! while the budget is full. Only a [`Backoff`] that is scaled by the measured time reads the clock once an attempt. What
+//! follows a failure costs one allocation, whatever the number of attempts.
+//!
 //! # Sharing
 //!
 //! Clones of a layer, and every service that it has made, share one budget, one source of jitter, one set of counters

@@ -222,6 +222,18 @@ async fn waits_are_jittered_and_the_seed_repeats_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn decorrelated_waits_follow_the_wait_before() {
+    let backoff = Backoff::exponential(MS(100), Duration::from_secs(100)).jitter(Jitter::Decorrelated);
+    let upstream = Upstream::failing();
+    let layer = RetryLayer::default().backoff(backoff).seed(3);
+    layer.layer(upstream.clone()).oneshot(1_u64).await.expect_err("it is down");
+    let at = upstream.millis();
+    let waits: Vec<_> = at.windows(2).map(|at| at[1] - at[0]).collect();
+    assert_eq!(waits[0], 100, "the base");
+    assert!(waits[1] > 101 && waits[1] <= 301 && waits[2] <= 3 * waits[1] + 1, "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_refusal_asks_for_is_waited_for_in_full_and_counts_from_the_failure() {
     let upstream = Upstream::replies([Reply::Refuse(Some(MS(1500)))]);
     let layer = RetryLayer::default().backoff(constant(MS(20)));

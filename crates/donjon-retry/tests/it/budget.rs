@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use donjon_core::Ratio;
+use donjon_core::{CallError, Outcome, Ratio, RejectionKind};
 use donjon_retry::{Backoff, Budget, Jitter, NoRetry, RetryLayer};
 use tower::{Layer, ServiceExt};
 
@@ -56,6 +56,28 @@ async fn layers_may_share_a_budget() {
         layer.layer(upstream.clone()).oneshot(1_u64).await.expect_err("it is down");
     }
     assert_eq!(upstream.calls(), 2 + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_decides_the_price() {
+    let budget = || Budget::builder().capacity(100).cost(1).timeout_cost(10).throttled_cost(5).refund(false).build();
+
+    let layer = RetryLayer::default().budget(budget());
+    layer.layer(Upstream::replies([Reply::Fail])).oneshot(1_u64).await.expect("the second works");
+    assert_eq!(tokens(&layer), 99.0);
+
+    let layer = RetryLayer::default().budget(budget());
+    let timeout = Upstream::replies([Reply::Reject(RejectionKind::AttemptTimeout)]);
+    layer.layer(timeout).oneshot(1_u64).await.expect("the second works");
+    assert_eq!(tokens(&layer), 90.0);
+
+    let layer = RetryLayer::default().budget(budget()).classify(move |result: Result<&u64, &CallError>| match result {
+        Ok(0) => Outcome::Throttled { retry_after: None },
+        Ok(_) => Outcome::Success,
+        Err(_) => Outcome::Permanent,
+    });
+    layer.layer(Upstream::replies([])).oneshot(1_u64).await.expect("the second works");
+    assert_eq!(layer.handle().budget().stats().tokens, 95.0);
 }
 
 /// grpc-go, test/retry_test.go, TestRetryThrottling, through the layer: at most 10 tokens, ratio 0.5, 4 attempts.

@@ -1,6 +1,7 @@
 //! Tests of donjon-retry.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod alloc;
 mod amplification;
 mod behaviour;
 mod budget;
