@@ -63,6 +63,22 @@ where
 
     /// All results with their keys, in any collection of pairs, in the order of the requests: a `Vec`, a `HashMap`, ….
     /// A future.
+    ///
+    /// ```
+    /// # use donjon_core::CallError;
+    /// # use donjon_fanout::FanOutExt;
+    /// # use tower::service_fn;
+    /// use std::collections::HashMap;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let half = service_fn(|n: u64| async move {
+    ///     if n % 2 == 0 { Ok(n / 2) } else { Err(CallError::new("odd")) }
+    /// });
+    /// let all: HashMap<_, _> = half.fan_out([("ten", 10), ("seven", 7)]).collect().await;
+    /// assert_eq!(all["ten"].as_ref().unwrap(), &5);
+    /// assert_eq!(all["seven"].as_ref().unwrap_err().to_string(), "odd");
+    /// # });
+    /// ```
     pub fn collect<C>(self) -> Collect<S, K, Req, Src, C>
     where
         C: Default + Extend<(K, Result<S::Response, S::Error>)>,
@@ -96,6 +112,27 @@ where
 
     /// The first `k` that are `Ok`, with their keys, as they completed; the rest is cancelled. With 0 nothing is sent.
     /// A future.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use donjon_core::CallError;
+    /// # use donjon_fanout::FanOutExt;
+    /// # use tower::service_fn;
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let replicas = ["a", "b", "c"];
+    /// let read = service_fn(|replica: &'static str| async move {
+    ///     match replica {
+    ///         "b" => Err(CallError::new("down")),
+    ///         _ => Ok(42),
+    ///     }
+    /// });
+    /// let majority = read.fan_out(replicas.map(|name| (name, name))).deadline(Duration::from_secs(1)).quorum(2).await;
+    /// assert_eq!(majority.unwrap(), [("a", 42), ("c", 42)]);
+    ///
+    /// let all = read.fan_out(replicas.map(|name| (name, name))).quorum(3).await.unwrap_err();
+    /// assert_eq!(all.to_string(), "1 of 3 needed calls succeeded and 1 failed");
+    /// # });
+    /// ```
     ///
     /// # Errors
     ///
