@@ -75,3 +75,26 @@ fn a_future_is_no_larger_than_its_timer_and_what_it_carries() {
     let size = size_of_val(&deadline.call(1));
     assert!(size <= timer + 144, "{size} with a timer of {timer}");
 }
+
+#[cfg(feature = "http")]
+#[test]
+fn the_forms_for_http_allocate_nothing_of_their_own() {
+    use bytes::Bytes;
+    use donjon_timeout::IdleTimeoutLayer;
+    use http::{Request, Response};
+    use http_body::Body;
+    use http_body_util::Full;
+
+    let inner = service_fn(|req: Request<Full<Bytes>>| ready(Ok::<_, CallError>(Response::new(req.into_body()))));
+    let inner = IdleTimeoutLayer::new(secs(1)).layer(inner);
+    let mut stack = DeadlineLayer::http(secs(5)).layer(TimeoutLayer::http(secs(1)).layer(inner));
+    let mut cx = Context::from_waker(Waker::noop());
+    let allocations = alloc::count(|| {
+        let call = pin!(stack.call(Request::new(Full::new(Bytes::from_static(b"whole")))));
+        let Poll::Ready(Ok(response)) = call.poll(&mut cx) else { panic!("it answers at once") };
+        let mut body = pin!(response.into_body());
+        assert!(matches!(body.as_mut().poll_frame(&mut cx), Poll::Ready(Some(Ok(_)))));
+        assert!(matches!(body.as_mut().poll_frame(&mut cx), Poll::Ready(None)));
+    });
+    assert_eq!(allocations, 0);
+}
