@@ -115,3 +115,41 @@ pub(crate) fn kind(error: &JsonError) -> Kind {
         (kind, _) => kind.as_str().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use bytes::Bytes;
+    use donjon::{CallError, JsonClient, Reject, Rejection, RejectionKind};
+    use http::{Request, Response};
+    use http_body_util::Full;
+
+    use super::{Item, kind};
+
+    /// The kind of a call that is answered so.
+    async fn kind_of(answer: fn() -> Result<Response<Full<Bytes>>, CallError>) -> String {
+        let service = tower::service_fn(move |_: Request<Full<Bytes>>| std::future::ready(answer()));
+        let error = JsonClient::new(service).get("http://upstream/items/1").send::<Item>().await.unwrap_err();
+        kind(&error).into_owned()
+    }
+
+    fn answer(status: u16, body: &'static str) -> Result<Response<Full<Bytes>>, CallError> {
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() = status.try_into()?;
+        Ok(response)
+    }
+
+    #[tokio::test]
+    async fn every_failure_has_a_name() {
+        assert_eq!(kind_of(|| answer(503, "")).await, "status-503");
+        assert_eq!(kind_of(|| answer(302, "")).await, "status-302");
+        assert_eq!(kind_of(|| answer(200, r#"{"id":"one"}"#)).await, "decode");
+        assert_eq!(kind_of(|| answer(200, r#"{"id":1,"#)).await, "decode");
+        let refused = || Err(CallError::from_rejection(Rejection::new(RejectionKind::Overloaded, "test")));
+        assert_eq!(kind_of(refused).await, "overloaded");
+        assert_eq!(kind_of(|| Err(io::Error::from(io::ErrorKind::ConnectionReset).into())).await, "connection-reset");
+        assert_eq!(kind_of(|| Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())).await, "truncated-body");
+        assert_eq!(kind_of(|| Err(io::Error::other("something else").into())).await, "transport");
+    }
+}
