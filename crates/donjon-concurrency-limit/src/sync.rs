@@ -1,6 +1,7 @@
 //! The primitives of the limiter: std's, or loom's in the models of `tests/loom`.
 //!
-//! The mutex of either kind is taken through [`lock`], which ignores poisoning: whatever runs under it leaves the queue whole.
+//! The mutex of either kind is taken through [`lock`], which ignores poisoning: whatever runs under it leaves the
+//! queue whole.
 
 #[cfg(all(test, donjon_loom))]
 pub(crate) use loom::sync::{
