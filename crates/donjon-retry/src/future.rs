@@ -90,14 +90,15 @@ where
                         break end(this.state, this.call, result);
                     }
                     Poll::Pending => {
-                        if expiry.is_none()
-                            && let Some(at) = Deadline::current().instant()
-                        {
+                        let deadline = Deadline::current();
+                        let Some(at) = deadline.instant() else { return Poll::Pending };
+                        if expiry.is_none() {
                             expiry.set(Some(sleep_until(at)));
                         }
-                        match expiry.as_mut().as_pin_mut() {
-                            Some(sleep) => ready!(sleep.poll(cx)),
-                            None => return Poll::Pending,
+                        // The clock too: a service that uses up its task's share keeps the timer from firing.
+                        let fired = expiry.as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready());
+                        if !fired && !deadline.has_passed() {
+                            return Poll::Pending;
                         }
                         let result = this.call.abandon(too_late(Phase::Ready), NoRetry::DeadlineTooClose);
                         break end(this.state, this.call, result);

@@ -121,6 +121,44 @@ async fn the_deadline_covers_the_readiness_of_a_retry() {
     assert_eq!(layer.handle().budget().stats().given_back, 1, "it was not sent");
 }
 
+/// Ready for its first call; then it uses up what its task may do in one poll, and asks to be polled again.
+#[derive(Clone)]
+struct Greedy(Upstream);
+
+impl Service<u64> for Greedy {
+    type Response = u64;
+    type Error = CallError;
+    type Future = <Upstream as Service<u64>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        if self.0.calls() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        while std::pin::pin!(tokio::task::consume_budget()).poll(cx).is_ready() {}
+        Poll::Pending
+    }
+
+    fn call(&mut self, req: u64) -> Self::Future {
+        self.0.call(req)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_covers_a_readiness_that_leaves_no_time_for_timers() {
+    let layer = waiting(Duration::ZERO);
+    let upstream = Upstream::failing();
+    let call = layer.layer(Greedy(upstream.clone())).oneshot(1);
+    let mut call = Box::pin(Deadline::after(SECOND).scope(call));
+    assert!(std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await.is_pending());
+    tokio::time::advance(SECOND * 2).await;
+    let Poll::Ready(result) = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await else {
+        panic!("the deadline has passed")
+    };
+    let error = result.expect_err("too late");
+    assert_eq!(error.as_rejection().expect("the layer's own").phase(), Phase::Ready);
+    assert_eq!(upstream.calls(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_attempt_starts_after_the_deadline_though_polled_late() {
     let layer = waiting(SECOND);
