@@ -65,6 +65,9 @@ checks! {
     /// A dropped call lets those go on who waited for what it held.
     DropWakes = "drop-wakes":
         "Dropping a future wakes whoever waits for what it held.";
+    /// A dropped call does no harm to others, though they have sent the same request.
+    DropFailsNobody = "drop-fails-nobody":
+        "Dropping one call never fails another, nor makes it wait for ever.";
     /// A panic in the inner `call` gives everything back.
     PanicInCallGivesBack = "panic-in-call-gives-back":
         "A panic in the inner `call` is a drop.";

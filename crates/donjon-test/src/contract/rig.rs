@@ -63,6 +63,11 @@ impl Rig {
         Call::new(&self.hub, &self.probe, service, self.next, self.scope)
     }
 
+    /// A call through a clone that sends the same request as another one; not polled yet.
+    pub(super) fn same(&mut self, as_call: u64) -> Call {
+        Call::new(&self.hub, &self.probe, self.service.duplicate(), as_call, self.scope)
+    }
+
     /// So many calls through a clone each; not polled yet.
     pub(super) fn crowd(&mut self, calls: usize) -> Vec<Call> {
         (0..calls).map(|_| self.call()).collect()

@@ -7,7 +7,10 @@ use donjon_test::{
     contract::{Check, Contract, Report},
 };
 
-use crate::layers::{Fault, LimitLayer, RetryFault, RetryLayer, TimeoutFault, TimeoutLayer, Wrap, WrapLayer};
+use crate::layers::{
+    CoalesceFault, CoalesceLayer, Fault, LimitLayer, RetryFault, RetryLayer, TimeoutFault, TimeoutLayer, Wrap,
+    WrapLayer,
+};
 
 /// The checks that failed.
 fn failed(result: Result<(), Report>) -> (Vec<Check>, String) {
@@ -47,6 +50,10 @@ fn timeout(fault: TimeoutFault) -> Result<(), Report> {
     Contract::new().crowd(12).check_over(Number, || TimeoutLayer(Duration::from_secs(1), fault))
 }
 
+fn coalesce(fault: CoalesceFault) -> Result<(), Report> {
+    Contract::new().crowd(12).check_over(Number, || CoalesceLayer::new(fault))
+}
+
 macro_rules! broken {
     ($($name:ident: $make:ident($fault:expr) fails $check:ident;)+) => {
         $(
@@ -78,13 +85,17 @@ broken! {
     a_retry_that_calls_what_is_not_ready: retry(RetryFault::CallsWhatIsNotReady) fails SameInstance;
     a_limit_that_admits_in_poll_ready: limit(Fault::AdmitsInPollReady) fails IdleHoldsNothing;
     a_limit_whose_refusal_keeps_the_readied_instance: limit(Fault::RefusalKeepsTheReadied) fails RefusalGivesBack;
+    a_cache_whose_hit_keeps_the_readied_instance: coalesce(CoalesceFault::HitKeepsTheReadied) fails RefusalGivesBack;
     a_limit_whose_clones_count_apart: limit(Fault::CloneHasItsOwnState) fails ClonesShare;
     a_limit_whose_applications_count_apart: limit(Fault::ApplicationHasItsOwnState) fails ApplicationsShare;
     a_limit_that_leaks_when_dropped_before_the_first_poll: limit(Fault::DropBeforeThePollLeaks) fails DropGivesBack;
     a_limit_that_leaks_when_dropped_in_the_queue: limit(Fault::DropInTheQueueLeaks) fails DropGivesBack;
     a_limit_whose_drop_wakes_nobody: limit(Fault::DropWakesNobody) fails DropWakes;
+    a_single_flight_whose_first_call_fails_the_others: coalesce(CoalesceFault::DropOfTheFirstFailsTheOthers) fails DropFailsNobody;
+    a_single_flight_whose_first_call_forgets_the_others: coalesce(CoalesceFault::DropOfTheFirstForgetsTheOthers) fails DropFailsNobody;
     a_limit_that_leaks_on_a_panic_in_call: limit(Fault::PanicInCallLeaks) fails PanicInCallGivesBack;
     a_limit_that_leaks_on_a_panic_in_the_future: limit(Fault::PanicInFutureLeaks) fails PanicInFutureGivesBack;
+    a_single_flight_whose_panic_poisons_the_key: coalesce(CoalesceFault::PanicPoisonsTheKey) fails PanicInFutureGivesBack;
     a_limit_that_holds_on_after_an_answer: limit(Fault::AnswerHeldUntilDrop) fails CompletionGivesBack;
     a_limit_that_holds_on_after_an_error: limit(Fault::ErrorHeldUntilDrop) fails CompletionGivesBack;
     a_limit_whose_completion_wakes_nobody: limit(Fault::CompletionWakesNobody) fails CompletionGivesBack;

@@ -9,7 +9,10 @@ use donjon_test::{
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_layer::Identity;
 
-use crate::layers::{Fault, LimitLayer, RetryFault, RetryLayer, TimeoutFault, TimeoutLayer, Wrap, WrapLayer};
+use crate::layers::{
+    CoalesceFault, CoalesceLayer, Fault, LimitLayer, RetryFault, RetryLayer, TimeoutFault, TimeoutLayer, Wrap,
+    WrapLayer,
+};
 
 #[test]
 fn the_identity_passes() {
@@ -55,6 +58,12 @@ fn a_timeout_passes() {
 fn a_layer_that_does_nothing_passes() {
     contract::check_over(Number, || WrapLayer(Wrap::Correctly)).unwrap();
     contract::check_over(Number, || WrapLayer(Wrap::ReadiesInTheCall)).unwrap();
+}
+
+#[test]
+fn a_cache_that_coalesces_passes() {
+    contract::check_over(Number, || CoalesceLayer::new(CoalesceFault::None)).unwrap();
+    contract::check_over(Number, || CoalesceLayer::new(CoalesceFault::Forgets)).unwrap();
 }
 
 #[test]

@@ -113,13 +113,61 @@ pub(super) async fn drop_wakes(env: &Env<'_>) -> Verdict {
     Ok(())
 }
 
+pub(super) async fn drop_fails_nobody(env: &Env<'_>) -> Verdict {
+    let crowd = env.contract.crowd;
+    // Where even calls that have nothing to do with each other wait for ever, it is another check's business.
+    let unrelated = all_dropped_but_last(&mut env.rig(), crowd, false).await;
+    match all_dropped_but_last(&mut env.rig(), crowd, true).await {
+        Left::Failed(how) => {
+            Err(format!("of {crowd} calls with the same request one was dropped, and another one {how}"))
+        }
+        Left::Waiting if matches!(unrelated, Left::Answered) => Err(format!(
+            "of {crowd} calls with the same request all but the last were dropped, and that one waits for ever"
+        )),
+        Left::Waiting | Left::Answered => Ok(()),
+    }
+}
+
+/// What becomes of a call when those before it have been dropped.
+enum Left {
+    Answered,
+    Waiting,
+    Failed(String),
+}
+
+async fn all_dropped_but_last(rig: &mut Rig, crowd: usize, same: bool) -> Left {
+    rig.probe.reply(Reply::answer().held());
+    let first = rig.call();
+    let id = first.id();
+    let mut calls = vec![first];
+    calls.extend((1..crowd).map(|_| if same { rig.same(id) } else { rig.call() }));
+    rig.settle(&mut calls).await;
+    // Those that were refused have their answer; the others have a right to one.
+    calls.retain(|call| !call.has_ended());
+    while calls.len() > 1 {
+        drop(calls.remove(0));
+        rig.settle(&mut calls).await;
+        if let Some(call) = calls.iter().find(|call| call.has_ended()) {
+            return Left::Failed(describe(call.stage()));
+        }
+    }
+    rig.probe.reply(Reply::answer());
+    rig.probe.release_all();
+    rig.settle(&mut calls).await;
+    match calls.first().map(Call::stage) {
+        None | Some(Stage::Answered(_)) => Left::Answered,
+        Some(stage @ (Stage::Failed(_) | Stage::Panicked)) => Left::Failed(describe(stage)),
+        Some(_) => Left::Waiting,
+    }
+}
+
 pub(super) async fn panic_in_call(env: &Env<'_>) -> Verdict {
-    panics(env, Reply::panic_in_call(), "panics in the inner `call`").await
+    panics(env, Reply::panic_in_call(), "panics of the inner `call`").await
 }
 
 pub(super) async fn panic_in_future(env: &Env<'_>) -> Verdict {
-    panics(env, Reply::panic(), "panics in the inner future").await?;
-    panics(env, Reply::panic().after_polls(1), "panics in the inner future").await
+    panics(env, Reply::panic(), "panics of the inner future").await?;
+    panics(env, Reply::panic().after_polls(1), "panics of the inner future").await
 }
 
 async fn panics(env: &Env<'_>, reply: Reply, what: &str) -> Verdict {
@@ -131,7 +179,19 @@ async fn panics(env: &Env<'_>, reply: Reply, what: &str) -> Verdict {
         let mut call = [rig.call()];
         rig.settle(&mut call).await;
     }
-    is_as_new(env, &mut rig, &format!("after {crowd} {what}")).await
+    is_as_new(env, &mut rig, &format!("after {crowd} {what}")).await?;
+
+    // The same request once more, which a layer may remember.
+    let mut rig = env.rig();
+    rig.probe.reply_next([reply]);
+    let mut call = [rig.call()];
+    rig.settle(&mut call).await;
+    let mut call = [rig.same(call[0].id())];
+    rig.elapse(&mut call, LONG).await;
+    match call[0].stage() {
+        Stage::Answered(_) => Ok(()),
+        stage => Err(format!("after the first of {what}, the same request, sent again: {}", describe(stage))),
+    }
 }
 
 pub(super) async fn completion(env: &Env<'_>) -> Verdict {

@@ -31,6 +31,7 @@ pub(super) fn run(check: Check, env: &Env<'_>) -> Verdict {
         Check::ApplicationsShare => paused(Box::pin(share::applications_share(env))),
         Check::DropGivesBack => paused(Box::pin(give_back::drop_gives_back(env))),
         Check::DropWakes => paused(Box::pin(give_back::drop_wakes(env))),
+        Check::DropFailsNobody => paused(Box::pin(give_back::drop_fails_nobody(env))),
         Check::PanicInCallGivesBack => paused(Box::pin(give_back::panic_in_call(env))),
         Check::PanicInFutureGivesBack => paused(Box::pin(give_back::panic_in_future(env))),
         Check::CompletionGivesBack => paused(Box::pin(give_back::completion(env))),

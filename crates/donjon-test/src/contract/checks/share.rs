@@ -41,6 +41,19 @@ pub(super) async fn refusal_gives_back(env: &Env<'_>) -> Verdict {
     rig.settle(&mut calls).await;
     let reserved = rig.probe.stats().reserved;
     ensure!(reserved == 0, "after all calls have ended, {reserved} reservations of the inner service are held");
+
+    // The same request again, which a layer may answer by itself.
+    let mut rig = env.rig();
+    let mut calls = vec![rig.call()];
+    rig.settle(&mut calls).await;
+    let id = calls[0].id();
+    calls.extend((0..2).map(|_| rig.same(id)));
+    rig.settle(&mut calls).await;
+    let reserved = rig.probe.stats().reserved;
+    ensure!(
+        reserved == 0,
+        "after the same request was sent three times, {reserved} reservations of the inner service are held"
+    );
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Layers that are as simple as can be, correct unless they are told to have a fault.
 
+mod coalesce;
 mod limit;
 mod retry;
 mod timeout;
@@ -11,6 +12,7 @@ use donjon_core::{CallError, Deadline, Phase, Reject, Rejection, RejectionKind};
 use tower::Service;
 
 pub(crate) use self::{
+    coalesce::{CoalesceFault, CoalesceLayer},
     limit::{Fault, LimitLayer},
     retry::{RetryFault, RetryLayer},
     timeout::{TimeoutFault, TimeoutLayer},
