@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use donjon::{
     BoxJsonClient, CallError, CollectLayer, ConcurrencyLimitLayer, Deadline, DeadlineLayer, JsonClient, JsonError,
-    Reject, RejectionKind, RetryLayer, TimeoutLayer, concurrency_limit::Handle, json::JsonErrorKind, transport,
+    Reject, RejectionKind, RetryLayer, TimeoutLayer, Transport, concurrency_limit::Handle, json::JsonErrorKind,
 };
 use http::HeaderName;
 use tokio::time::Instant;
@@ -46,7 +46,7 @@ pub(crate) struct Stack {
 // ===== impl Settings =====
 
 impl From<&Cli> for Settings {
-    /// With room for as many as arrive within the deadline: nobody waits who does not have to give up anyway.
+    /// The queue is as long as what arrives within the deadline, so that it refuses only who would wait in vain.
     fn from(cli: &Cli) -> Self {
         Self {
             concurrency: cli.concurrency,
@@ -63,6 +63,8 @@ impl From<&Cli> for Settings {
 impl Stack {
     pub(crate) fn new(settings: Settings) -> Self {
         let limit = ConcurrencyLimitLayer::http(settings.concurrency).queue(settings.queue).max_wait(settings.deadline);
+        // The bound on connections must not be the tighter one.
+        let transport = Transport::builder().connections_per_host(settings.concurrency.max(100)).build();
         let stack = ServiceBuilder::new()
             .layer(DeadlineLayer::http(settings.deadline))
             .layer(RetryLayer::http().seed(settings.seed).attempt_header(HeaderName::from_static(ATTEMPT)))
@@ -71,7 +73,7 @@ impl Stack {
             .layer(CollectLayer::new())
             .map_request(sent::count)
             .map_err(CallError::from)
-            .service(transport());
+            .service(transport);
         Self { api: JsonClient::new(stack).boxed(), limit: limit.handle(), deadline: settings.deadline }
     }
 
