@@ -73,7 +73,7 @@ mod reason;
 mod service;
 mod state;
 
-pub use donjon_budget::{Backoff, Budget, Jitter};
+pub use donjon_budget::{Backoff, Budget, Hints, Jitter};
 
 #[cfg(feature = "http")]
 pub use self::http::{Drain, Http, RetryOverride};
