@@ -225,3 +225,39 @@ async fn a_request_body_may_itself_make_calls() {
     assert_eq!(held.await, "held");
     assert_eq!(outer.await.unwrap(), Bytes::from_static(b"ok"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_becomes_of_the_calls_all_places_come_back() {
+    for pooled in [usize::MAX, 0] {
+        let upstream = Upstream::start().await;
+        let client = Transport::builder().connections_per_host(3).idle_per_host(pooled).build();
+        let calls: Vec<_> = (0..200_usize)
+            .map(|n| {
+                let path = ["/ok", "/hold", "/endless"][n % 3];
+                let (client, url) = (client.clone(), upstream.url(path));
+                // Dropped after a number of turns of the scheduler: before its first poll, waiting, connecting, sent,
+                // or while its body is read.
+                let turns = n * 7919 % 40;
+                let gone = async move {
+                    for _ in 0..turns {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                tokio::spawn(async move {
+                    tokio::select! {
+                        biased;
+                        () = gone => {}
+                        _ = async { client.oneshot(get(url)).await?.into_body().collect().await } => {}
+                    }
+                })
+            })
+            .collect();
+        for call in calls {
+            call.await.unwrap();
+        }
+        assert!(client.open_connections() <= 3);
+        assert_eq!(text(&client, upstream.url("/ok")).await, "ok");
+        upstream.close_connections();
+        all_closed(&client).await;
+    }
+}

@@ -21,7 +21,7 @@ fn is_connect(error: &TransportError) -> bool {
 }
 
 /// What a retry makes of it.
-fn outcome(error: TransportError) -> Outcome {
+pub(crate) fn outcome(error: TransportError) -> Outcome {
     HttpClassify::new().classify(Err::<&http::Response<()>, _>(&CallError::from(error)))
 }
 

@@ -2,6 +2,7 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
+use donjon_core::Outcome;
 use donjon_transport::{RootCertificate, Transport, TransportErrorKind};
 #[cfg(feature = "http2")]
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -18,6 +19,7 @@ use tower::ServiceExt;
 
 use crate::{
     behaviour::{get, text},
+    failures::outcome,
     upstream::Upstream,
 };
 
@@ -94,6 +96,7 @@ async fn an_authority_that_is_not_trusted_is_told() {
     let chain: Vec<_> =
         std::iter::successors(Some(&error as &dyn Error), |&error| error.source()).map(ToString::to_string).collect();
     assert!(chain.concat().contains("certificate"), "{chain:?}");
+    assert_eq!(outcome(error), Outcome::Permanent, "it will not be trusted the next time either");
     assert_eq!(client.open_connections(), 0);
 }
 
