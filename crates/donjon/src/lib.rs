@@ -95,7 +95,7 @@
 //! # let handler = tower::service_fn(|_: http::Request<Full<bytes::Bytes>>| async {
 //! #     Ok::<_, std::convert::Infallible>(http::Response::new(Full::<bytes::Bytes>::from("hello")))
 //! # });
-//! let app = respond(ServiceBuilder::new().layer(limit.clone()).into_inner()).layer(handler);
+//! let app = respond(ServiceBuilder::new().layer(limit.clone())).layer(handler);
 //! limit.handle().set_max(0)?; // While running: refuse everything.
 //!
 //! let response = app.oneshot(http::Request::new(Full::default())).await.unwrap();
