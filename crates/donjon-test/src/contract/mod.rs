@@ -1,4 +1,33 @@
 //! The contract of a layer: named checks, one for each law that can be tested.
+//!
+//! [`check`] makes new layers, puts each over a [probe](crate::Probe) of HTTP requests, and sees what it does; [`check_over`]
+//! does the same over other requests, [`check_fresh`] and [`check_fresh_over`] look at [`Fresh`] too. [`Contract`] has
+//! the settings. All are synchronous, for a plain `#[test]`: each check has a runtime of its own, with one thread and a
+//! paused clock, and the same layer gives the same report every time.
+//!
+//! # How it looks at a layer
+//!
+//! It assumes nothing of what the layer is for. It may refuse, let wait, give up, answer by itself or call several times;
+//! most checks compare it with a new one of its kind: so many calls at once are sent through it while the probe holds all
+//! that it gets, and so many of them are admitted, wait, or are refused. After whatever has been done to it before, those
+//! three numbers must be the same again.
+//!
+//! Calls are polled by hand: when the waker of their last poll was woken and only then, and each time with another waker.
+//! So a call that somebody forgets to wake stays where it is, without any time passing: no timer hides a lost wake-up.
+//!
+//! # What to give it
+//!
+//! - A layer that admits a bounded number with a small bound: fewer, those that wait included, than the [crowd](Contract::crowd).
+//!   A place that was lost shows when the layer is full. Once with a queue and once without one.
+//! - A stack is a layer too (a tuple of layers, or `ServiceBuilder::into_inner`). Put a queue that holds the whole crowd
+//!   inside of a retry: whoever is refused may try again by the retry's own rules, and its budget remembers.
+//! - A timeout that is neither zero nor never, so that giving up is seen as well.
+//! - An HTTP layer that wraps bodies over [`Streaming`](crate::Streaming) too.
+//! - A layer that remembers on purpose for a time with [`Contract::forgets_in`]; one that breaks a law on purpose with
+//!   [`Contract::skip`], and the reason.
+//!
+//! What it cannot see: what depends on two threads (use a model checker such as loom), what it costs, and what the layer
+//! is for.
 
 mod call;
 mod check;
@@ -61,7 +90,7 @@ where
     Contract::new().check_fresh(make)
 }
 
-/// Checks a layer over the requests of any [`Exchange`], such as [`Number`](crate::Number), with the settings of
+/// Checks a layer over the requests of any [`Exchange`](crate::Exchange), such as [`Number`](crate::Number), with the settings of
 /// [`Contract::new`].
 ///
 /// # Errors
@@ -76,6 +105,23 @@ where
     R: 'static,
 {
     Contract::new().check_over(exchange, make)
+}
+
+/// Checks a layer that is [`Fresh`] over the requests of any [`Exchange`](crate::Exchange), with the settings of
+/// [`Contract::new`].
+///
+/// # Errors
+///
+/// If a check fails: the report says which.
+pub fn check_fresh_over<X, L, R, F>(exchange: X, make: F) -> Result<(), Report>
+where
+    X: Read<R>,
+    F: Fn() -> L,
+    L: Layer<Probe<X>> + Fresh + 'static,
+    L::Service: Service<X::Request, Response = R, Error = CallError> + Clone + 'static,
+    R: 'static,
+{
+    Contract::new().check_fresh_over(exchange, make)
 }
 
 /// What varies between layers: how large the crowds are, and which checks a layer is excused from.

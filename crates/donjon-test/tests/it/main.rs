@@ -4,3 +4,4 @@ mod broken;
 mod correct;
 mod layers;
 mod probe;
+mod report;

@@ -81,7 +81,10 @@ pub(super) async fn error_unchanged(env: &Env<'_>) -> Verdict {
     rig.settle(&mut call).await;
     rig.probe.set_readiness(Readiness::Fail);
     rig.probe.reply(Reply::fail());
-    rig.probe.release_all();
+    if rig.probe.release_all() == 0 {
+        // Given up, or refused.
+        return Ok(());
+    }
     rig.insist(&mut call).await;
     rig.elapse(&mut call, LONG).await;
     let failed = "the inner call failed, and its service to become ready again";
