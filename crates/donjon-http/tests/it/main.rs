@@ -4,6 +4,7 @@
 
 mod classify;
 mod collect;
+mod contract;
 mod deadline_header;
 mod guarded;
 mod idempotency;
