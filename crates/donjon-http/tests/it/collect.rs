@@ -1,4 +1,12 @@
-use std::{error::Error, io, sync::Arc, task::Poll, time::Duration};
+use std::{
+    error::Error,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use donjon_core::{CallError, Classify, Deadline, Fresh, Outcome, Phase, Reject, Rejection, RejectionKind, Sent};
@@ -215,6 +223,26 @@ async fn a_finished_future_holds_nothing() {
     assert_ready!(call.poll()).unwrap_err();
     assert_eq!(Arc::strong_count(&held), 1);
     drop(call);
+}
+
+#[tokio::test]
+async fn a_finished_future_does_not_keep_that_of_the_service() {
+    struct Done(#[expect(dead_code, reason = "held")] Arc<()>, Option<Result<Response<Full<Bytes>>, CallError>>);
+    impl Future for Done {
+        type Output = Result<Response<Full<Bytes>>, CallError>;
+        fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Ready(self.1.take().unwrap())
+        }
+    }
+    let streams = Response::builder().status(500).body(Full::new(Bytes::from("x"))).unwrap();
+    for result in [Ok(Response::new(Full::new(Bytes::from("x")))), Ok(streams), Err(CallError::new("planned"))] {
+        let held = Arc::new(());
+        let mut inner = Some(Done(Arc::clone(&held), Some(result)));
+        let mut service = CollectLayer::new().layer(tower::service_fn(move |_: Request<()>| inner.take().unwrap()));
+        let mut call = task::spawn(service.call(Request::new(())));
+        let _ = assert_ready!(call.poll());
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,11 @@
-use std::{error::Error, future::poll_fn, io, pin::Pin, sync::Arc, task::Poll};
+use std::{
+    error::Error,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+};
 
 use bytes::{Buf, Bytes};
 use donjon_core::{CallError, Fresh, Replay};
@@ -290,6 +297,58 @@ fn a_source_that_wakes_while_it_is_polled_loses_nobody() {
     assert!(a.is_woken());
     assert_eq!(next(&mut b), "1");
     assert_eq!(next(&mut a), "1");
+}
+
+/// Pending once, then has one chunk; does something else in each poll.
+struct Hook<F> {
+    polls: u32,
+    then: F,
+}
+
+impl<F: FnMut(&mut std::task::Context<'_>) + Unpin> Body for Hook<F> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.polls += 1;
+        (self.then)(cx);
+        if self.polls == 1 { Poll::Pending } else { Poll::Ready(Some(Ok(Frame::data(Bytes::from("1"))))) }
+    }
+}
+
+#[test]
+fn who_waits_hears_of_what_another_one_has_read_though_the_source_never_woke() {
+    // It became ready between two polls, and owes nobody a wake: the second poll has taken what there was.
+    let mut a = task::spawn(ReplayBody::new(Hook { polls: 0, then: |_: &mut std::task::Context<'_>| {} }));
+    let mut b = task::spawn(a.replay().unwrap());
+    assert_pending!(poll(&mut a));
+    assert_eq!(next(&mut b), "1");
+    assert!(a.is_woken());
+    assert_eq!(next(&mut a), "1");
+}
+
+#[test]
+fn who_comes_while_the_source_is_polled_and_has_woken_already_is_not_forgotten() {
+    type Then = Box<dyn FnMut(&mut std::task::Context<'_>) + Send>;
+    let other: Arc<Mutex<Option<Spawned<Hook<Then>>>>> = Arc::default();
+    let late = Arc::clone(&other);
+    let then: Then = Box::new(move |cx| {
+        cx.waker().wake_by_ref();
+        // As if from another thread: the source is busy, so this one has to wait.
+        if let Some(late) = &mut *late.lock().unwrap() {
+            assert_pending!(poll(late));
+        }
+    });
+    let mut a = task::spawn(ReplayBody::new(Hook { polls: 0, then }));
+    *other.lock().unwrap() = Some(task::spawn(a.replay().unwrap()));
+    assert_pending!(poll(&mut a));
+    // `a` was woken too, but need not come.
+    let mut b = other.lock().unwrap().take().unwrap();
+    assert!(b.is_woken());
+    assert_eq!(next(&mut b), "1");
 }
 
 // ===== Faults =====

@@ -164,6 +164,38 @@ async fn a_readiness_error_stays_with_the_instance_that_had_it() {
 }
 
 #[tokio::test]
+async fn a_stack_that_failed_in_its_readiness_is_not_asked_again_before_the_answer() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let mut service = respond(tower::layer::layer_fn(move |_: Inside<Handler>| Unready(Arc::clone(&count))))
+        .layer(Handler(Arc::default()));
+    for round in 1..3 {
+        service.ready().await.unwrap();
+        service.ready().await.unwrap();
+        assert_eq!(asked.load(Ordering::Relaxed), round);
+        assert_eq!(service.call(Request::new(())).await.unwrap().status(), 503);
+    }
+}
+
+/// Never ready; counts how often it was asked.
+struct Unready(Arc<AtomicU32>);
+
+impl Service<Request<()>> for Unready {
+    type Response = Answer;
+    type Error = Rejection;
+    type Future = Ready<Result<Answer, Rejection>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Err(overloaded()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        panic!("called without being ready")
+    }
+}
+
+#[tokio::test]
 async fn every_kind_has_its_status() {
     for (kind, status) in [
         (RejectionKind::Overloaded, 503),
