@@ -82,7 +82,7 @@
 //!
 //! # A server
 //!
-//! [`respond`] wraps layers around an infallible service, such as an axum router: refusals become responses, with a
+//! [`respond()`] wraps layers around an infallible service, such as an axum router: refusals become responses, with a
 //! status, `Retry-After` and a problem document, and the error stays `Infallible`.
 //!
 //! ```

@@ -8,7 +8,7 @@
 //! | [`deadline`](ClientBuilder::deadline) | 5 s | for a call with everything: queue, attempts, sleeps, body |
 //! | [`attempt_timeout`](ClientBuilder::attempt_timeout) | 1 s | for one attempt, its body included |
 //! | [`max_attempts`](ClientBuilder::max_attempts) | 4 | in all |
-//! | [`budget`](ClientBuilder::budget) | [`Budget::new`] | extra load: 24 tokens, 0.3 for each first-try success |
+//! | [`budget`](ClientBuilder::budget) | [`Budget::new`](donjon_budget::Budget::new) | extra load: 24 tokens, 0.3 for each first-try success |
 //! | [`max_in_flight`](ClientBuilder::max_in_flight) | 64 | attempts; a retry that sleeps holds no place |
 //! | [`queue`](ClientBuilder::queue) | 128 | attempts that wait for a place |
 //! | [`max_wait`](ClientBuilder::max_wait) | 250 ms | for a place |
