@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use donjon_test::{
-    Number,
+    Number, Streaming,
     contract::{Check, Contract, Report},
 };
 
 use crate::layers::{
-    CoalesceFault, CoalesceLayer, Fault, LimitLayer, RetryFault, RetryLayer, TimeoutFault, TimeoutLayer, Wrap,
-    WrapLayer,
+    CoalesceFault, CoalesceLayer, Fault, HeldFault, HeldLayer, LimitLayer, RetryFault, RetryLayer, TimeoutFault,
+    TimeoutLayer, Wrap, WrapLayer,
 };
 
 /// The checks that failed.
@@ -54,6 +54,10 @@ fn coalesce(fault: CoalesceFault) -> Result<(), Report> {
     Contract::new().crowd(12).check_over(Number, || CoalesceLayer::new(fault))
 }
 
+fn held(fault: HeldFault) -> Result<(), Report> {
+    Contract::new().crowd(12).check_over(Streaming::new(), || HeldLayer::new(3, fault))
+}
+
 macro_rules! broken {
     ($($name:ident: $make:ident($fault:expr) fails $check:ident;)+) => {
         $(
@@ -77,6 +81,7 @@ broken! {
     a_layer_that_sends_twice: retry(RetryFault::SendsTwiceWhatIsAnsweredAtOnce) fails PassesThrough;
     a_layer_that_changes_requests: wrap_http(Wrap::ChangesTheRequest) fails RequestUnchanged;
     a_layer_that_changes_response_bodies: wrap_http(Wrap::ChangesTheResponse) fails ResponseUnchanged;
+    a_body_that_loses_its_trailers: held(HeldFault::LosesTrailers) fails ResponseUnchanged;
     a_layer_that_changes_responses: wrap(Wrap::ChangesTheResponse) fails ResponseUnchanged;
     a_layer_that_changes_errors: wrap(Wrap::ChangesTheError) fails ErrorUnchanged;
     a_layer_that_changes_errors_of_readiness: wrap(Wrap::ChangesTheErrorOfReadiness) fails ErrorUnchanged;
@@ -90,6 +95,7 @@ broken! {
     a_limit_whose_applications_count_apart: limit(Fault::ApplicationHasItsOwnState) fails ApplicationsShare;
     a_limit_that_leaks_when_dropped_before_the_first_poll: limit(Fault::DropBeforeThePollLeaks) fails DropGivesBack;
     a_limit_that_leaks_when_dropped_in_the_queue: limit(Fault::DropInTheQueueLeaks) fails DropGivesBack;
+    a_body_that_leaks_when_dropped_unread: held(HeldFault::UnreadBodyLeaks) fails DropGivesBack;
     a_limit_whose_drop_wakes_nobody: limit(Fault::DropWakesNobody) fails DropWakes;
     a_single_flight_whose_first_call_fails_the_others: coalesce(CoalesceFault::DropOfTheFirstFailsTheOthers) fails DropFailsNobody;
     a_single_flight_whose_first_call_forgets_the_others: coalesce(CoalesceFault::DropOfTheFirstForgetsTheOthers) fails DropFailsNobody;
@@ -97,6 +103,8 @@ broken! {
     a_limit_that_leaks_on_a_panic_in_the_future: limit(Fault::PanicInFutureLeaks) fails PanicInFutureGivesBack;
     a_single_flight_whose_panic_poisons_the_key: coalesce(CoalesceFault::PanicPoisonsTheKey) fails PanicInFutureGivesBack;
     a_limit_that_holds_on_after_an_answer: limit(Fault::AnswerHeldUntilDrop) fails CompletionGivesBack;
+    a_body_that_holds_on_after_its_end: held(HeldFault::EndedBodyHoldsOn) fails CompletionGivesBack;
+    a_body_that_holds_on_after_it_was_truncated: held(HeldFault::TruncatedBodyHoldsOn) fails CompletionGivesBack;
     a_limit_that_holds_on_after_an_error: limit(Fault::ErrorHeldUntilDrop) fails CompletionGivesBack;
     a_limit_whose_completion_wakes_nobody: limit(Fault::CompletionWakesNobody) fails CompletionGivesBack;
     a_timeout_whose_inner_call_goes_on: timeout(TimeoutFault::InnerCallHeldUntilDrop) fails CompletionGivesBack;
@@ -120,6 +128,7 @@ broken! {
     a_limit_that_waits_for_readiness_beyond_the_deadline: limit(Fault::ReadiesBeyondTheDeadline) fails DeadlineRespected;
     a_retry_that_sleeps_beyond_the_deadline: retry(RetryFault::SleepsBeyondTheDeadline) fails DeadlineRespected;
     a_retry_that_starts_work_after_the_deadline: retry(RetryFault::StartsAfterTheDeadline) fails DeadlineRespected;
+    a_retry_that_waits_for_readiness_beyond_the_deadline: retry(RetryFault::ReadiesBeyondTheDeadline) fails DeadlineRespected;
     a_layer_that_readies_in_the_call_and_starts_late: wrap(Wrap::ReadiesInTheCallAndStartsLate) fails DeadlineRespected;
     a_layer_that_readies_in_the_call_for_ever: wrap(Wrap::ReadiesInTheCallForEver) fails DeadlineRespected;
     a_layer_that_loses_the_criticality: wrap(Wrap::LosesTheCriticality) fails ScopeReachesInner;

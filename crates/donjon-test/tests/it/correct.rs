@@ -10,8 +10,8 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 use tower_layer::Identity;
 
 use crate::layers::{
-    CoalesceFault, CoalesceLayer, Fault, LimitLayer, RetryFault, RetryLayer, TimeoutFault, TimeoutLayer, Wrap,
-    WrapLayer,
+    CoalesceFault, CoalesceLayer, Fault, HeldFault, HeldLayer, LimitLayer, RetryFault, RetryLayer, TimeoutFault,
+    TimeoutLayer, Wrap, WrapLayer,
 };
 
 #[test]
@@ -58,6 +58,12 @@ fn a_timeout_passes() {
 fn a_layer_that_does_nothing_passes() {
     contract::check_over(Number, || WrapLayer(Wrap::Correctly)).unwrap();
     contract::check_over(Number, || WrapLayer(Wrap::ReadiesInTheCall)).unwrap();
+}
+
+#[test]
+fn a_limit_that_follows_the_body_passes() {
+    contract::check(|| HeldLayer::new(3, HeldFault::None)).unwrap();
+    contract::check_over(Streaming::new(), || HeldLayer::new(3, HeldFault::None)).unwrap();
 }
 
 #[test]

@@ -16,6 +16,27 @@ fn poll_ready(probe: &mut Probe<donjon_test::Number>) -> Poll<Result<(), CallErr
     probe.poll_ready(&mut Context::from_waker(Waker::noop()))
 }
 
+fn send_sync_clone<T: Send + Sync + Clone + 'static>() {}
+fn send<T: Send + 'static>() {}
+
+#[test]
+fn the_probe_can_be_moved_and_shared() {
+    send_sync_clone::<Probe>();
+    send_sync_clone::<Probe<donjon_test::Number>>();
+    send_sync_clone::<donjon_test::ProbeHandle>();
+    send::<donjon_test::ProbeFuture<Streaming>>();
+    send::<donjon_test::ProbeBody>();
+}
+
+#[tokio::test]
+async fn a_concrete_stack_over_the_probe_is_spawned() {
+    async fn generic<S: Service<u64, Response = u64, Error = CallError>>(service: S) -> bool {
+        service.oneshot(3).await.is_ok()
+    }
+    let stack = tower::ServiceBuilder::new().concurrency_limit(1).service(Probe::number());
+    assert!(tokio::spawn(generic(stack)).await.unwrap());
+}
+
 #[tokio::test]
 async fn a_clone_is_not_ready_and_neither_is_an_instance_that_was_called() {
     let mut probe = Probe::number();

@@ -1,6 +1,7 @@
 //! Layers that are as simple as can be, correct unless they are told to have a fault.
 
 mod coalesce;
+mod held;
 mod limit;
 mod retry;
 mod timeout;
@@ -13,6 +14,7 @@ use tower::Service;
 
 pub(crate) use self::{
     coalesce::{CoalesceFault, CoalesceLayer},
+    held::{HeldFault, HeldLayer},
     limit::{Fault, LimitLayer},
     retry::{RetryFault, RetryLayer},
     timeout::{TimeoutFault, TimeoutLayer},

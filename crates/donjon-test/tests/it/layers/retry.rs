@@ -24,6 +24,7 @@ pub(crate) enum RetryFault {
     SendsTwiceWhatIsAnsweredAtOnce,
     RepeatsWithoutTheScope,
     ChangesTheErrorOfReadiness,
+    ReadiesBeyondTheDeadline,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +108,8 @@ where
                     break;
                 }
                 if fault != RetryFault::CallsWhatIsNotReady {
-                    let wait = if late { Deadline::never() } else { deadline };
+                    let for_ever = late || fault == RetryFault::ReadiesBeyondTheDeadline;
+                    let wait = if for_ever { Deadline::never() } else { deadline };
                     let ready = ready(&mut inner, wait).await;
                     if ready.is_err() && fault == RetryFault::ChangesTheErrorOfReadiness {
                         return Err(CallError::new("not ready"));
