@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{DEFAULT_CAP, NotReplayable, ReplayError, layer::Counters, reader::Reader, shared::Shared};
 
-/// A request body of which copies can be made: see the [module](self) for how.
+/// A request body of which copies can be made: see the [module](crate::replay) for how.
 ///
 /// # Example
 ///

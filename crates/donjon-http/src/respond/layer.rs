@@ -17,7 +17,7 @@ pub struct RespondLayer<L, R = Problem> {
 /// [`Rejection`](donjon_core::Rejection); outside it is `Infallible` again, so no error handler is needed. A request of
 /// gRPC (by its `content-type`) is refused in gRPC's own way.
 ///
-/// The body of the responses is [`RespondBody`]: that of the stack, or that of a refusal.
+/// The body of the responses is [`RespondBody`](crate::RespondBody): that of the stack, or that of a refusal.
 ///
 /// # Example
 ///
