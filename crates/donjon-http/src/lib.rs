@@ -3,7 +3,13 @@
 //!
 //! - [`HttpClassify`]: the [`Outcome`](donjon_core::Outcome) of a response or of a transport error; [`retry_after`].
 //! - [`idempotency`]: whether a request may be sent again when nobody knows whether it was acted on.
-//! - [`GuardedBody`]: a response body that holds a permit, or any guard, to its end.
+//! - [`ReplayLayer`]: request bodies that can be sent again. [`CollectLayer`]: response bodies that are read inside of the
+//!   call, so that a torn one is a failure of the call. [`GuardedBody`]: a body that holds a permit to its end.
+//! - [`key`]: which client, host or tenant a request belongs to.
+//! - [`respond`](respond()): refusals as responses, at the edge of a server.
+//! - [`deadline_header`]: what remains of a deadline, on the wire. [`redact`]: addresses without their secrets.
+//!
+//! What decides by these words (when to try again, whom to admit) is in the crates of the layers.
 //!
 //! # Example
 //!
@@ -21,6 +27,16 @@
 //! );
 //! # Ok::<(), http::Error>(())
 //! ```
+//!
+//! # Sharing
+//!
+//! Clones of a [`ReplayLayer`] share its counts; no other layer here has a state. Copies of one [`ReplayBody`] share what was
+//! recorded of it, and are as many readers of one source.
+//!
+//! # Cancellation
+//!
+//! Dropping any future or body here at any point drops what it holds: the inner call, the body that is being read, the
+//! guard. A copy of a [`ReplayBody`] that is dropped half-read leaves the others whole. Nothing is spawned.
 //!
 //! # Feature flags
 //!

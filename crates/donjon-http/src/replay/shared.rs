@@ -25,6 +25,8 @@ pub(super) struct State<B> {
     pub(super) data: u64,
     /// The bytes that may still be recorded.
     room: usize,
+    /// How many chunks may be recorded: a list of tiny ones takes more than what is in them.
+    most_chunks: usize,
     pub(super) source: Source<B>,
     /// The one copy that may read on from the source, once the others cannot.
     owner: Option<u64>,
@@ -45,6 +47,10 @@ pub(super) enum Source<B> {
     Gone,
 }
 
+/// So many chunks of any size are recorded, and one more for each so many bytes of the cap.
+const FREE_CHUNKS: usize = 64;
+const BYTES_PER_CHUNK: usize = 64;
+
 // ===== impl Shared =====
 
 impl<B> Shared<B> {
@@ -57,6 +63,7 @@ impl<B> Shared<B> {
                 trailers: None,
                 data: 0,
                 room: cap,
+                most_chunks: FREE_CHUNKS.saturating_add(cap / BYTES_PER_CHUNK),
                 source: Source::Idle(Box::pin(body), hint),
                 owner: None,
                 refusal: None,
@@ -132,11 +139,11 @@ impl<B> State<B> {
     /// Takes `bytes` from the room of the recording, if there is room.
     pub(super) fn reserve(&mut self, bytes: usize) -> bool {
         match self.room.checked_sub(bytes) {
-            Some(room) => {
+            Some(room) if self.chunks.len() < self.most_chunks => {
                 self.room = room;
                 true
             }
-            None => false,
+            _ => false,
         }
     }
 

@@ -11,9 +11,10 @@ use std::{
 use bytes::Bytes;
 use donjon_core::{CallError, Classify, Deadline, Fresh, Outcome, Phase, Reject, Rejection, RejectionKind, Sent};
 use donjon_http::{CollectLayer, CollectedBody, GuardedBody, HttpClassify};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
+use proptest::prelude::*;
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{Layer, Service, ServiceExt};
 
@@ -305,5 +306,29 @@ impl Service<Request<()>> for Sometimes {
 
     fn call(&mut self, _: Request<()>) -> Self::Future {
         unreachable!("not called here")
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever the head says, the bytes are those of the body.
+    #[test]
+    fn any_head_is_survived(
+        content_type in prop::collection::vec(any::<u8>(), 0..30),
+        content_length in prop_oneof!["[0-9]{0,25}", "[ -~]{0,12}"],
+        status in 100..1000u16,
+        cap in 0..8usize,
+    ) {
+        let mut head = Response::builder().status(status).header("content-length", content_length);
+        if let Ok(value) = HeaderValue::from_bytes(&content_type) {
+            head = head.header("content-type", value);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let got = runtime.block_on(async {
+            let response = head.body(Script::new([data("abc"), Step::Yield, data("de")])).unwrap();
+            call(CollectLayer::new().cap(cap), response).await.unwrap().into_body().collect().await.unwrap()
+        });
+        prop_assert_eq!(got.to_bytes(), "abcde");
     }
 }

@@ -172,6 +172,19 @@ async fn a_kept_copy_says_that_it_is_torn_and_fails_if_sent_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_body_in_very_many_pieces_is_not_kept() {
+    for (pieces, replayable) in [(64 + 16, true), (64 + 17, false)] {
+        let body = ReplayBody::with_cap(Script::new((0..pieces).map(|_| data("x"))), 1024);
+        assert_eq!(all(body.replay().unwrap()).await.0.len(), pieces, "it is sent in any case");
+        assert_eq!(body.not_replayable(), (!replayable).then_some(NotReplayable::TooLarge));
+    }
+    // Pieces without anything in them are not counted.
+    let body = ReplayBody::with_cap(Script::new((0..1000).map(|_| data(""))), 10);
+    all(body.replay().unwrap()).await;
+    assert!(body.is_intact());
+}
+
+#[tokio::test]
 async fn a_copy_that_is_alone_is_not_recorded() {
     let chunk = Bytes::from(vec![b'x'; 100]);
     let mut body = task::spawn(ReplayBody::with_cap(Script::new([Step::Data(chunk.clone()), Step::Data(chunk)]), 150));
