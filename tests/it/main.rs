@@ -3,6 +3,7 @@
 
 mod arrows;
 mod client;
+mod contract;
 mod fan_out;
 mod orders;
 mod servers;
