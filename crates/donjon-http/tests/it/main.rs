@@ -11,6 +11,7 @@ mod idempotency;
 mod key;
 mod redact;
 mod replay;
+mod replay_readers;
 mod respond;
 mod retry_after;
 mod support;
