@@ -47,34 +47,22 @@ pub(crate) enum Next<Res, Err> {
 // ===== impl Call =====
 
 impl<P, S, Req> Call<P, S, Req> {
-    pub(crate) fn new(config: Arc<Config<P>>, plan: Plan, max_attempts: u32, again: Again<S, Req>) -> Self {
+    #[inline]
+    pub(crate) fn new(
+        config: Arc<Config<P>>,
+        plan: Plan,
+        max_attempts: u32,
+        again: Again<S, Req>,
+        scoped: bool,
+        started: Option<Instant>,
+    ) -> Self {
         let Plan { idempotent, report, .. } = plan;
-        Self {
-            config,
-            again,
-            attempt: 1,
-            max_attempts,
-            idempotent,
-            report,
-            scoped: false,
-            started: None,
-            retrying: None,
-        }
+        Self { config, again, attempt: 1, max_attempts, idempotent, report, scoped, started, retrying: None }
     }
 
     /// A call that is not looked at.
     pub(crate) fn bypass(config: Arc<Config<P>>) -> Self {
-        Self::new(config, Plan::new(), 1, Again::No(NoRetry::Disabled))
-    }
-
-    pub(crate) fn scoped(mut self, scoped: bool) -> Self {
-        self.scoped = scoped;
-        self
-    }
-
-    pub(crate) fn with_start(mut self, started: Option<Instant>) -> Self {
-        self.started = started;
-        self
+        Self::new(config, Plan::new(), 1, Again::No(NoRetry::Disabled), false, None)
     }
 
     pub(crate) fn policy(&self) -> &P {

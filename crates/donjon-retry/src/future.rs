@@ -34,9 +34,10 @@ pin_project! {
         Attempt { #[pin] attempt: F },
         // The failed response is got rid of before the wait, and the wait counts from the failure.
         Discard { #[pin] discard: D, until: Option<Instant> },
-        Wait { #[pin] sleep: Sleep },
+        // Boxed, since a call that succeeds at once would carry the room for a timer around.
+        Wait { sleep: Pin<Box<Sleep>> },
         // The expiry is armed when the service is not ready at once and there is a deadline.
-        Ready { #[pin] expiry: Option<Sleep> },
+        Ready { expiry: Option<Pin<Box<Sleep>>> },
         Done,
     }
 }
@@ -76,10 +77,10 @@ where
                     State::wait_until(*until)
                 }
                 StateProj::Wait { sleep } => {
-                    ready!(sleep.poll(cx));
+                    ready!(sleep.as_mut().poll(cx));
                     State::Ready { expiry: None }
                 }
-                StateProj::Ready { mut expiry } => match this.call.poll_ready(cx) {
+                StateProj::Ready { expiry } => match this.call.poll_ready(cx) {
                     Poll::Ready(Ok(())) if Deadline::current().has_passed() => {
                         let result = this.call.abandon(too_late(Phase::Backoff), NoRetry::DeadlineTooClose);
                         break end(this.state, this.call, result);
@@ -92,11 +93,9 @@ where
                     Poll::Pending => {
                         let deadline = Deadline::current();
                         let Some(at) = deadline.instant() else { return Poll::Pending };
-                        if expiry.is_none() {
-                            expiry.set(Some(sleep_until(at)));
-                        }
+                        let expiry = expiry.get_or_insert_with(|| Box::pin(sleep_until(at)));
                         // The clock too: a service that uses up its task's share keeps the timer from firing.
-                        let fired = expiry.as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready());
+                        let fired = expiry.as_mut().poll(cx).is_ready();
                         if !fired && !deadline.has_passed() {
                             return Poll::Pending;
                         }
@@ -117,6 +116,7 @@ impl<P, S, Req, F, D> fmt::Debug for ResponseFuture<P, S, Req, F, D> {
     }
 }
 
+#[inline]
 fn end<P, S, Req, F, D, T>(mut state: Pin<&mut State<F, D>>, call: &mut Call<P, S, Req>, result: T) -> Poll<T> {
     state.set(State::Done);
     call.release();
@@ -142,7 +142,7 @@ fn after(wait: Duration) -> Option<Instant> {
 impl<F, D> State<F, D> {
     fn wait_until(until: Option<Instant>) -> Self {
         match until {
-            Some(until) => Self::Wait { sleep: sleep_until(until) },
+            Some(until) => Self::Wait { sleep: Box::pin(sleep_until(until)) },
             None => Self::Ready { expiry: None },
         }
     }

@@ -76,7 +76,7 @@ where
         let started = config.settings.backoff.needs_rtt().then(Instant::now);
         // The attempt of a retry outside is not ours; where there is none, the ambient scope is right as it is.
         let scoped = Scope::current().attempt() != 1;
-        let call = Call::new(Arc::clone(&self.config), plan, max_attempts, again).scoped(scoped).with_start(started);
+        let call = Call::new(Arc::clone(&self.config), plan, max_attempts, again, scoped, started);
         let attempt = call.enter(|| self.inner.call(req));
         ResponseFuture::new(attempt, call)
     }
