@@ -2,7 +2,9 @@
 //!
 //! - [`contract::check`] runs every named [check](contract::Check) over a layer and says which ones it fails.
 //! - [`Probe`] is the service under the layer: it does what its [`ProbeHandle`] says, and notes all that is done to it.
-//!   It can be used alone, in tests of your own.
+//!   It can be used alone, in tests of your own, and [`Script`] makes it an unreliable service by seed.
+//! - [`Exchange`] is what is said between the two: [`Http`], [`Streaming`] bodies, a [`Number`], or a protocol of your
+//!   own.
 //!
 //! The checks know nothing of what a layer is for: whether it refuses, queues, repeats, gives up or answers by itself.
 //! They look at what tower's contract and the laws of these crates ask of any layer.
@@ -33,6 +35,17 @@
 //!     .check_over(Number, || GlobalConcurrencyLimitLayer::new(4))
 //!     .unwrap();
 //! ```
+
+//! # What it leaves out
+//!
+//! What depends on two threads running at once, what a layer costs, and what it is for. A layer over services whose error
+//! is not a [`CallError`](donjon_core::CallError), such as one that turns refusals into responses, is checked by what it
+//! wraps.
+//!
+//! # Feature flags
+//!
+//! None. A layer that sends requests of HTTP again needs the feature `http` of `donjon-core`, which makes them
+//! [`Replay`](donjon_core::Replay).
 
 pub mod contract;
 mod exchange;

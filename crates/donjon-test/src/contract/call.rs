@@ -321,16 +321,20 @@ impl Hub {
     /// Polls all calls until nobody is woken any more. No time passes on the paused clock.
     pub(super) async fn settle(&self, calls: &mut [Call]) -> Settled {
         let mut quiet = 0;
-        let mut rounds = 0;
+        let mut polls = vec![0; calls.len()];
+        // In a crowd each may be woken at every move of another one.
+        let most = POLLS_AT_ONCE + calls.len();
         while quiet < 3 {
             let mut polled = false;
-            for call in calls.iter_mut() {
-                polled |= call.poll_if_woken();
+            for (call, polls) in calls.iter_mut().zip(&mut polls) {
+                if call.poll_if_woken() {
+                    polled = true;
+                    *polls += 1;
+                }
             }
             if polled {
                 quiet = 0;
-                rounds += 1;
-                if rounds > POLLS_AT_ONCE {
+                if polls.iter().any(|&polls| polls > most) {
                     return Settled::Spinning;
                 }
             } else {

@@ -43,6 +43,15 @@ fn a_limit_with_a_queue_passes() {
 }
 
 #[test]
+fn a_large_crowd_one_after_the_other_passes() {
+    let contract = Contract::new().crowd(150).scripts(4);
+    contract.check_fresh_over(Number, || LimitLayer::new(1, 200, Fault::None)).unwrap();
+    let contract = contract.skip(Check::IdleHoldsNothing, "it reserves its place in poll_ready");
+    let contract = contract.skip(Check::CompletionGivesBack, "its permit lives as long as the future");
+    contract.check_over(Number, || GlobalConcurrencyLimitLayer::new(1)).unwrap();
+}
+
+#[test]
 fn a_retry_passes() {
     contract::check_fresh(|| RetryLayer(RetryFault::None)).unwrap();
     contract::check_over(Number, || RetryLayer(RetryFault::None)).unwrap();
