@@ -35,7 +35,7 @@
 //!     .check_over(Number, || GlobalConcurrencyLimitLayer::new(4))
 //!     .unwrap();
 //! ```
-
+//!
 //! # What it leaves out
 //!
 //! What depends on two threads running at once, what a layer costs, and what it is for. A layer over services whose error

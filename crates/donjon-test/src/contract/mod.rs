@@ -3,7 +3,7 @@
 //! [`check`] makes new layers, puts each over a [probe](crate::Probe) of HTTP requests, and sees what it does; [`check_over`]
 //! does the same over other requests, [`check_fresh`] and [`check_fresh_over`] look at [`Fresh`] too. [`Contract`] has
 //! the settings. All are synchronous, for a plain `#[test]`: each check has a runtime of its own, with one thread and a
-//! paused clock, and the same layer gives the same report every time.
+//! paused clock, and a layer that draws no lots gets the same report every time.
 //!
 //! # How it looks at a layer
 //!

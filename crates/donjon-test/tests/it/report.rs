@@ -6,7 +6,7 @@ use donjon_test::{
 };
 use tower_layer::Identity;
 
-use crate::layers::{Fault, LimitLayer, TimeoutFault, TimeoutLayer, Wrap, WrapLayer};
+use crate::layers::{Fault, LimitLayer, RateLayer, TimeoutFault, TimeoutLayer, Wrap, WrapLayer};
 
 fn fail(make: impl Fn() -> LimitLayer) -> Report {
     Contract::new().crowd(12).check_over(Number, make).expect_err("it is broken")
@@ -47,6 +47,15 @@ fn a_check_that_is_skipped_does_not_run_and_says_why() {
     contract.check_over(Number, || WrapLayer(Wrap::ChangesTheError)).unwrap();
     let skipped: Vec<_> = contract.skipped().collect();
     assert_eq!(skipped, [(Check::ErrorUnchanged, "it says more than the inner error does")]);
+}
+
+#[test]
+fn a_layer_that_remembers_for_a_time_is_given_that_time() {
+    let report = Contract::new().check_over(Number, || RateLayer::new(16)).unwrap_err();
+    assert!(report.failed(Check::AnyScript) && report.failed(Check::DropGivesBack), "{report}");
+    let contract = Contract::new().forgets_in(std::time::Duration::from_secs(1));
+    contract.check_over(Number, || RateLayer::new(16)).unwrap();
+    contract.check(|| RateLayer::new(16)).unwrap();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod coalesce;
 mod held;
 mod limit;
+mod rate;
 mod retry;
 mod timeout;
 mod wrap;
@@ -16,6 +17,7 @@ pub(crate) use self::{
     coalesce::{CoalesceFault, CoalesceLayer},
     held::{HeldFault, HeldLayer},
     limit::{Fault, LimitLayer},
+    rate::RateLayer,
     retry::{RetryFault, RetryLayer},
     timeout::{TimeoutFault, TimeoutLayer},
     wrap::{Wrap, WrapLayer},
