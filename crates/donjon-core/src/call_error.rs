@@ -53,9 +53,17 @@ impl CallError {
             if let Some(found) = error.downcast_ref() {
                 return Some(found);
             }
-            next = error.source();
+            next = inside(error);
         }
         None
+    }
+}
+
+/// The next error of a chain. An `io::Error` around another error gives that one's source as its own, and would hide it.
+fn inside<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
     }
 }
 

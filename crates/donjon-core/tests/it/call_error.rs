@@ -76,6 +76,13 @@ fn a_chain_that_loops_ends() {
 }
 
 #[test]
+fn a_refusal_is_found_inside_of_an_io_error_which_hides_it_from_its_source() {
+    let refusal = Rejection::new(RejectionKind::Overloaded, "a layer");
+    let error = CallError::from(Around(io::Error::other(refusal)));
+    assert_eq!(error.as_rejection().map(Rejection::kind), Some(RejectionKind::Overloaded));
+}
+
+#[test]
 fn it_shows_what_is_inside() {
     let error = CallError::from(Around(io::Error::other("disk full")));
     assert_eq!(error.to_string(), "something around it", "the source is not repeated");

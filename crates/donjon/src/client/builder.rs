@@ -112,7 +112,7 @@ impl<T> ClientBuilder<T> {
     }
 
     /// How much of a response is read inside of the attempt, so that a truncated one is retried. What is longer streams
-    /// on, and its reading is not retried. 64 KiB by default.
+    /// on, and its reading is not retried. 1 MiB by default.
     pub fn collect(mut self, bytes: usize) -> Self {
         self.collect = CollectLayer::new().cap(bytes);
         self
