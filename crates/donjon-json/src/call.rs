@@ -182,7 +182,8 @@ impl<T> Call<T> {
     /// Appends one pair to the query.
     pub fn query_pair(mut self, name: &str, value: impl Display) -> Self {
         let result = self.target.query().and_then(|mut writer| {
-            writer.pair(&name, &value).map_err(|_| format!("the query value `{name}` cannot be displayed").into())
+            let fault = |_| format!("the query value `{}` cannot be displayed", name.escape_debug()).into();
+            writer.pair(&name, &value).map_err(fault)
         });
         self.note(result);
         self

@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use donjon_core::CallError;
+use donjon_http::redact;
 use http::{
     HeaderMap, HeaderValue, Method,
     header::{ACCEPT, AUTHORIZATION},
@@ -21,7 +22,7 @@ use crate::{
     error::{Failure, Where},
     future::ResponseFuture,
     media::MediaTypes,
-    redact::{RedactedHeaders, redact},
+    redact::RedactedHeaders,
     target::Fault,
     url::Base,
 };
@@ -116,7 +117,7 @@ impl<S, B> JsonClient<S, B> {
     pub fn base(mut self, url: impl AsRef<str>) -> Result<Self, JsonError> {
         let url = url.as_ref();
         let (base, authorization) = Base::parse(url).map_err(|fault| {
-            let shown = redact(url).escape_debug().to_string();
+            let shown = redact::text(url).to_string();
             JsonError::new(Failure::InvalidCall(format!("it is no base URL: {fault}").into()), None, Where::Text(shown))
         })?;
         let config = self.config_mut();

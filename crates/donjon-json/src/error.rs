@@ -2,12 +2,13 @@ use std::{error::Error, fmt};
 
 use bytes::Bytes;
 use donjon_core::{CallError, Reject, Rejection};
+use donjon_http::redact;
 use http::{Extensions, HeaderMap, Method, Response, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 
 use crate::{
     DecodeError, Problem, decode, media,
-    redact::{RedactedHeaders, RedactedUrl, Short, redact},
+    redact::{RedactedHeaders, RedactedUrl, Short},
     target::Fault,
 };
 
@@ -306,7 +307,7 @@ impl JsonError {
         if self.status().is_some_and(|status| status.is_redirection()) {
             let location = self.headers().and_then(|headers| headers.get(header::LOCATION));
             if let Some(location) = location {
-                let location = redact(&String::from_utf8_lossy(location.as_bytes()));
+                let location = redact::text(&String::from_utf8_lossy(location.as_bytes())).to_string();
                 write!(f, ", a redirect to {} that was not followed", Short(&location))?;
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use donjon_http::redact;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 /// What stands in the place of a secret.
@@ -72,21 +73,7 @@ impl<'a> RedactedUrl<'a> {
 
 impl fmt::Display for RedactedUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let uri = self.0;
-        if let Some(scheme) = uri.scheme_str() {
-            write!(f, "{scheme}://")?;
-        }
-        if let Some(authority) = uri.authority() {
-            write_authority(f, authority.as_str())?;
-        }
-        f.write_str(uri.path())?;
-        match uri.query() {
-            Some(query) => {
-                f.write_str("?")?;
-                write_query(f, query)
-            }
-            None => Ok(()),
-        }
+        fmt::Display::fmt(&redact::uri(self.0), f)
     }
 }
 
@@ -105,7 +92,8 @@ impl fmt::Debug for RedactedHeaders<'_> {
             if is_secret(name, value) {
                 map.entry(name, &format_args!("{MASK}"));
             } else if is_url(name) {
-                map.entry(name, &redact(&String::from_utf8_lossy(value.as_bytes())));
+                let text = String::from_utf8_lossy(value.as_bytes());
+                map.entry(name, &redact::text(&text));
             } else {
                 map.entry(name, value);
             }
@@ -129,64 +117,9 @@ fn is_url(name: &HeaderName) -> bool {
     [header::LOCATION, header::CONTENT_LOCATION, header::REFERER, header::LINK].contains(name)
 }
 
-/// A text that is meant as a URL, and may not be one, as it may be shown.
-pub(crate) fn redact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let (url, query) = match text.split_once('?') {
-        Some((url, query)) => (url, Some(query)),
-        None => (text.split('#').next().unwrap_or(text), None),
-    };
-    let (scheme, rest) = match url.find("//") {
-        Some(at) => url.split_at(at + 2),
-        None => ("", url),
-    };
-    // What stands before an `@` may be a password even where this is no URL: `user:pw@host`.
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    out.push_str(scheme);
-    // Writing to a String does not fail.
-    let _ = write_authority(&mut out, authority);
-    out.push_str(path);
-    if let Some(query) = query {
-        out.push('?');
-        let _ = write_query(&mut out, query.split('#').next().unwrap_or(query));
-    }
-    out
-}
-
-fn write_authority(out: &mut impl fmt::Write, authority: &str) -> fmt::Result {
-    match authority.rsplit_once('@') {
-        Some((_, host)) => write!(out, "{MASK}@{host}"),
-        None => out.write_str(authority),
-    }
-}
-
-fn write_query(out: &mut impl fmt::Write, query: &str) -> fmt::Result {
-    for (index, pair) in query.split('&').enumerate() {
-        if index > 0 {
-            out.write_str("&")?;
-        }
-        match pair.split_once('=') {
-            Some((name, _)) => write!(out, "{name}={MASK}")?,
-            // A pair without a name may be all value.
-            None if pair.is_empty() => {}
-            None => out.write_str(MASK)?,
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_that_is_no_url_shows_no_secret() {
-        assert_eq!(redact("https://u:p@h ost/x?k=v#f"), "https://***@h ost/x?k=***");
-        assert_eq!(redact("u:p@host"), "***@host");
-        assert_eq!(redact("/x?v"), "/x?***");
-        assert_eq!(redact("/users/{id}#frag"), "/users/{id}");
-        assert_eq!(redact(""), "");
-    }
 
     #[test]
     fn secret_headers_are_known_by_name_or_by_their_mark() {

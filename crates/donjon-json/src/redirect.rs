@@ -1,12 +1,13 @@
 //! What a redirect makes of a request.
 
 use bytes::Bytes;
+use donjon_http::redact;
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::{
     RedactedUrl,
-    redact::{Short, is_secret, redact},
+    redact::{Short, is_secret},
     target::Fault,
     url::{resolve_reference, same_origin},
 };
@@ -47,7 +48,7 @@ impl<S> Follow<S> {
     fn follow(&mut self, status: StatusCode, location: &str) -> Result<Request<Bytes>, Fault> {
         let Some((method, here)) = self.visited.last() else { return Err("the redirect has no start".into()) };
         let there = resolve_reference(here, location)
-            .map_err(|fault| format!("{status} to `{}`: {fault}", Short(&redact(location))))?;
+            .map_err(|fault| format!("{status} to `{}`: {fault}", Short(&redact::text(location).to_string())))?;
         let shown = RedactedUrl::new(&there);
         let method = method_after(status, method);
         if self.visited.iter().any(|(was, uri)| *was == method && is_same(uri, &there)) {

@@ -7,9 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
+use donjon_http::redact;
 use http::uri::{Parts, PathAndQuery, Uri};
 
-use crate::{redact::redact, url::Base};
+use crate::url::Base;
 
 /// A path template or URL with the parameters that were given so far.
 ///
@@ -53,7 +54,8 @@ impl Target {
 
     /// The template or what was made of it, as it may be shown.
     pub(crate) fn redacted(&self) -> String {
-        if self.built.is_empty() { redact(&self.text) } else { redact(&String::from_utf8_lossy(&self.built)) }
+        let built = String::from_utf8_lossy(&self.built);
+        redact::text(if self.built.is_empty() { &self.text } else { &built }).to_string()
     }
 
     /// Whether it names a host of its own.
@@ -81,7 +83,8 @@ impl Target {
         if found {
             return Ok(());
         }
-        Err(format!("`{}` has no path parameter `{name}`, or it was given before", redact(&self.text)).into())
+        let (text, name) = (redact::text(&self.text), name.escape_debug());
+        Err(format!("`{text}` has no path parameter `{name}`, or it was given before").into())
     }
 
     /// The buffer at whose end query pairs are written; the first separator is there already.

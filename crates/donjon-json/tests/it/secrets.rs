@@ -96,8 +96,43 @@ async fn an_error_of_a_call_that_was_never_sent_shows_none() {
         Call::get(format!("https://me:{SECRET}@h:99999/?a={SECRET}")),
         Call::get(format!("https://me:{SECRET}@h o/?a={SECRET}")),
         Call::get(format!("https://me:{SECRET}@{{host}}/")).path("host", SECRET),
+        Call::get(format!("https://me:{SECRET}/word@h/")),
+        Call::get(format!("https://me:{SECRET}?word@h/")),
+        Call::get(format!("https://me:{SECRET}#word@h/")),
     ] {
         let error = api.send(call).await.unwrap_err();
         shows_no_secret(&format!("{error} {error:?}"));
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_not_encoded_is_not_shown() {
+    for url in
+        [format!("https://me:{SECRET}/word@h/"), format!("https://me:pass/{SECRET}@h/"), format!("me:{SECRET}/w@h")]
+    {
+        let error = JsonClient::new(fixed(json("1"))).base(&url).unwrap_err();
+        shows_no_secret(&format!("{error} {error:?}"));
+        let (api, _) = api(move |_| {
+            let mut response = answer(302, "text/plain", "");
+            response.headers_mut().insert("location", url.parse().unwrap());
+            response
+        });
+        for limit in [0, 1] {
+            let error = api.get("/x").follow_redirects(limit).send::<u8>().await.unwrap_err();
+            shows_no_secret(&format!("{error} {error:?}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_stays_in_its_line() {
+    let (api, _) = api(|_| json("1"));
+    for call in [
+        Call::<u8>::get("/x\n2026 all is well").header("bad name", "x"),
+        Call::get("/x\n2026 all is well").path("a\nb", 1),
+        Call::get("/x\u{1b}[2J{id}"),
+    ] {
+        let text = api.send(call).await.unwrap_err().to_string();
+        assert!(!text.contains(char::is_control), "{text:?}");
     }
 }
