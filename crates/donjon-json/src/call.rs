@@ -11,7 +11,7 @@ use donjon_core::Replay;
 use donjon_http::{Idempotent, idempotency};
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
-    header::{AUTHORIZATION, CONTENT_TYPE},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
 };
 use serde::Serialize;
 
@@ -339,8 +339,8 @@ impl<T> Call<T> {
         // Room for what a transport adds, so that the map is made once.
         let mut all = HeaderMap::with_capacity(config.headers.len() + headers.len() + 4);
         for (name, value) in &config.headers {
-            // The client's secrets are for the client's own host.
-            if !(foreign && is_secret(name, value)) {
+            // The client's secrets are for the client's own host, and so is its name.
+            if !(foreign && (is_secret(name, value) || *name == HOST)) {
                 all.insert(name.clone(), value.clone());
             }
         }

@@ -12,6 +12,7 @@ use crate::{DecodeCategory, JsonError, error::Failure};
 /// | no response | by [`error_outcome`] |
 /// | a status | by [`HttpClassify`]: a `404` is a success of the service |
 /// | a body that broke off, or JSON that was cut off | [`Transient`](Outcome::Transient), answered |
+/// | any of these after a redirect that was followed, or after the head | at least answered: nothing of it counts as not sent |
 /// | a body too large, of another type or another shape; a redirect loop; a call that could not be made | [`Permanent`](Outcome::Permanent) |
 #[derive(Clone, Copy, Debug)]
 pub struct JsonClassify<C = SystemClock> {
@@ -40,6 +41,18 @@ impl<C: Clock> JsonClassify<C> {
     /// The outcome of this error.
     #[must_use]
     pub fn error(&self, error: &JsonError) -> Outcome {
+        match self.of_last_request(error) {
+            // A service has answered before, and may have acted.
+            Outcome::Refused { retry_after } | Outcome::Transient { sent: Sent::NotSent, retry_after }
+                if error.was_answered() =>
+            {
+                Outcome::Transient { sent: Sent::Answered, retry_after }
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn of_last_request(&self, error: &JsonError) -> Outcome {
         if let Some(rejection) = error.as_rejection() {
             return rejection.outcome();
         }

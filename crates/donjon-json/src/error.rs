@@ -78,6 +78,7 @@ struct Inner {
     body: Bytes,
     truncated: bool,
     problem: Option<Problem>,
+    redirected: bool,
 }
 
 /// What the call was for.
@@ -115,6 +116,7 @@ impl JsonError {
             body: Bytes::new(),
             truncated: false,
             problem: None,
+            redirected: false,
         }))
     }
 
@@ -126,6 +128,17 @@ impl JsonError {
         self.0.body = body;
         self.0.truncated = truncated;
         self
+    }
+
+    /// Says whether this call had been answered before, by a redirect.
+    pub(crate) fn with_redirected(mut self, redirected: bool) -> Self {
+        self.0.redirected = redirected;
+        self
+    }
+
+    /// Whether anything was answered: by a response that is the fault, or by a redirect before.
+    pub(crate) fn was_answered(&self) -> bool {
+        self.0.redirected || self.0.head.is_some()
     }
 
     pub(crate) fn failure(&self) -> &Failure {

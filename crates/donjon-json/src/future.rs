@@ -77,6 +77,8 @@ struct About {
     method: Method,
     uri: Uri,
     max_body: u64,
+    /// Whether a redirect was followed.
+    redirected: bool,
 }
 
 // ===== impl ResponseFuture =====
@@ -125,13 +127,14 @@ where
         let redirects = call.redirects.unwrap_or(config.redirects);
         let request = call.into_request(config)?;
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        let about = About { config: Arc::clone(config), method, uri, max_body };
+        let about = About { config: Arc::clone(config), method, uri, max_body, redirected: false };
         let follow = (redirects > 0).then(|| Box::new(Follow::new(clone(), redirects, &request)));
         Ok((request.map(B::from), about, follow))
     }
 
     fn failed(error: JsonError, config: &Arc<Config>) -> Self {
-        let about = About { config: Arc::clone(config), method: Method::GET, uri: Uri::default(), max_body: 0 };
+        let (config, method, uri) = (Arc::clone(config), Method::GET, Uri::default());
+        let about = About { config, method, uri, max_body: 0, redirected: false };
         let state = State::Failed { error: Some(error) };
         Self { state, about, follow: None, scope: None, sleep: None, value: PhantomData }
     }
@@ -199,6 +202,7 @@ where
                         }
                         Some(Ok((service, request))) => {
                             drain(response.into_body(), cx);
+                            this.about.redirected = true;
                             this.about.method = request.method().clone();
                             this.about.uri = request.uri().clone();
                             this.state.set(State::Ready { service, request: Some(request.map(B::from)) });
@@ -275,7 +279,8 @@ fn late(phase: Phase) -> CallError {
 
 impl About {
     fn error(&self, failure: Failure) -> JsonError {
-        JsonError::new(failure, Some(self.method.clone()), Where::Url(self.uri.clone()))
+        let target = Where::Url(self.uri.clone());
+        JsonError::new(failure, Some(self.method.clone()), target).with_redirected(self.redirected)
     }
 }
 

@@ -58,7 +58,8 @@ impl<S> Follow<S> {
             return Err(format!("{status} to {shown}, after {} redirects, the most to be followed", self.limit).into());
         }
         if !same_origin(here, &there) {
-            // What is secret was for the first host.
+            // What is secret was for the first host, and so was its name.
+            self.headers.remove(header::HOST);
             let secret: Vec<_> = self
                 .headers
                 .iter()
@@ -71,7 +72,14 @@ impl<S> Follow<S> {
         }
         if self.visited.last().is_some_and(|(was, _)| *was != method) {
             self.body = Bytes::new();
-            for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE] {
+            let about_body = [
+                header::CONTENT_TYPE,
+                header::CONTENT_ENCODING,
+                header::CONTENT_LANGUAGE,
+                header::CONTENT_LENGTH,
+                header::TRANSFER_ENCODING,
+            ];
+            for name in about_body {
                 self.headers.remove(name);
             }
         }

@@ -1,8 +1,10 @@
 //! Redirects, where they are asked for.
 
 use bytes::Bytes;
-use donjon_json::{Call, JsonErrorKind};
-use http::{HeaderValue, Response};
+use donjon_core::{CallError, Classify, Outcome, Reject, Rejection, RejectionKind, Sent};
+use donjon_json::{Call, JsonClassify, JsonClient, JsonErrorKind};
+use http::{HeaderValue, Request, Response};
+use http_body_util::Full;
 
 use crate::support::{Seen, api, json};
 
@@ -104,6 +106,39 @@ async fn secrets_stay_with_the_origin() {
     let (all, plain) = ([true; 4], [false, false, false, true]);
     // A downgrade to plain HTTP is another origin, and what was dropped does not come back.
     assert_eq!(sent, [all, all, plain, plain]);
+}
+
+/// The server behind the redirect has not acted, and the one before it may have: no second `POST`.
+#[tokio::test]
+async fn what_fails_after_a_redirect_was_answered_before() {
+    for fail in [
+        || CallError::from_rejection(Rejection::new(RejectionKind::Overloaded, "test")),
+        || CallError::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)),
+    ] {
+        let service = tower::service_fn(move |request: Request<Full<Bytes>>| async move {
+            if request.uri().path() == "/b" {
+                return Err(fail());
+            }
+            Ok(to(303, "/b").map(Full::new))
+        });
+        let api = JsonClient::new(service).base("https://api.example.com").unwrap();
+        let first = api.post("/b").send::<u8>().await.unwrap_err();
+        let second = api.post("/a").follow_redirects(1).send::<u8>().await.unwrap_err();
+        let outcome = |error| JsonClassify::new().classify(Err::<&(), _>(error));
+        assert!(matches!(outcome(&first), Outcome::Refused { .. } | Outcome::Transient { sent: Sent::NotSent, .. }));
+        assert_eq!(outcome(&second), Outcome::Transient { sent: Sent::Answered, retry_after: None }, "{second:#}");
+    }
+}
+
+#[tokio::test]
+async fn headers_that_are_about_one_host_or_one_body_do_not_go_along() {
+    let (api, log) = api(route(&[("/a", 307, "https://other.example/b"), ("/b", 303, "/c")]));
+    let call = api.post("/a").follow_redirects(2).header("host", "virtual.example").header("content-length", "1");
+    call.json(&1).send::<u8>().await.unwrap();
+    let all = log.all();
+    assert_eq!((&all[0].headers()["host"], all[0].headers().len()), (&"virtual.example".parse().unwrap(), 4));
+    assert!(!all[1].headers().contains_key("host") && all[1].headers().contains_key("content-length"));
+    assert!(!all[2].headers().contains_key("content-length"));
 }
 
 #[tokio::test]
