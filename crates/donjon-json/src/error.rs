@@ -14,8 +14,8 @@ use crate::{
 
 /// Why a call gave no value: which call, and what was wrong with what.
 ///
-/// One pointer wide. `Display` says in one line the method, the URL, the status and the fault, without the
-/// [`source`](Error::source); `{:#}` appends the sources. Neither `Display` nor `Debug` shows a secret: the user
+/// One pointer wide. `Display` says in one line the method, the URL, the status and the fault; of a failure below the
+/// deepest cause, and with `{:#}` each [`source`](Error::source) on the way there. Neither `Display` nor `Debug` shows a secret: the user
 /// information and the query values of the URL, the values of secret headers, and whatever stands in a body are masked.
 /// The methods give all of it.
 ///
@@ -284,13 +284,19 @@ impl fmt::Display for JsonError {
         match &inner.failure {
             Failure::InvalidCall(fault) | Failure::Redirect(fault) => f.write_str(fault)?,
             Failure::Service(_) => match self.as_rejection() {
-                Some(rejection) => write!(f, "the call was refused: {}", rejection.kind())?,
-                None => f.write_str("the call failed without a response")?,
+                Some(rejection) => write!(f, "the call was refused by {}: {}", rejection.layer(), rejection.kind())?,
+                None => {
+                    f.write_str("the call failed without a response")?;
+                    self.fmt_reason(f)?;
+                }
             },
             Failure::Status => self.fmt_status(f)?,
             Failure::Body(_, read) => match self.as_rejection() {
                 Some(rejection) => write!(f, "was given up after {read} bytes: {}", rejection.kind())?,
-                None => write!(f, "could not be read to its end: {read} bytes came")?,
+                None => {
+                    write!(f, "could not be read to its end: {read} bytes came")?;
+                    self.fmt_reason(f)?;
+                }
             },
             Failure::BodyTooLarge(cap) => write!(f, "is larger than {cap} bytes")?,
             Failure::ContentType => {
@@ -298,13 +304,18 @@ impl fmt::Display for JsonError {
                 let value = value.map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
                 write!(f, "is of the type `{}`, which is not JSON", Short(&value))?;
             }
-            Failure::Decode(error) => write!(f, "{error}")?,
+            Failure::Decode(error) => {
+                write!(f, "{error}")?;
+                let encoding = self.headers().and_then(|headers| headers.get(header::CONTENT_ENCODING));
+                let encoding = encoding.map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
+                if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
+                    write!(f, " (it is still encoded: `{}`)", Short(&encoding))?;
+                }
+            }
         }
         if f.alternate() {
-            let mut next = self.source();
-            while let Some(error) = next {
-                write!(f, ": {error}")?;
-                next = error.source();
+            for error in self.sources() {
+                write!(f, ": {}", Short(&error.to_string()))?;
             }
         }
         Ok(())
@@ -312,6 +323,22 @@ impl fmt::Display for JsonError {
 }
 
 impl JsonError {
+    /// The deepest cause, unless all of them follow.
+    fn fmt_reason(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return Ok(());
+        }
+        match self.sources().last() {
+            Some(reason) => write!(f, ": {}", Short(&reason.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        // A chain is short; the bound keeps one that points at itself from hanging whoever prints it.
+        std::iter::successors(self.source(), |&error| error.source()).take(64)
+    }
+
     /// What is known beyond the status.
     fn fmt_status(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(title) = self.problem().and_then(Problem::title) {

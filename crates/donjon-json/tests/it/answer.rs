@@ -336,6 +336,18 @@ async fn a_head_declares_the_length_of_a_body_that_it_does_not_have() {
 // ===== bodies that are not what was asked for =====
 
 #[tokio::test]
+async fn a_body_that_is_still_encoded_says_so() {
+    for (encoding, said) in [("gzip", true), ("identity", false), ("", false)] {
+        let mut response = json(&b"\x1f\x8b\x08\x00"[..]);
+        response.headers_mut().insert("content-encoding", encoding.parse().unwrap());
+        let text = always(response).get("/x").send::<u8>().await.unwrap_err().to_string();
+        let end = "200 OK, but its body is not UTF-8 from byte 1 on";
+        let hint = if said { format!(" (it is still encoded: `{encoding}`)") } else { String::new() };
+        assert_eq!(text, format!("GET https://api.example.com/x: {end}{hint}"));
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_shape_is_named_by_its_path() {
     let body = "{\"items\":[{\"id\":1,\"price\":1},\n{\"id\":2,\"price\":\"s3cret\"}]}";
     let error = always(json(body)).get("/items").send::<Page>().await.unwrap_err();
@@ -445,7 +457,8 @@ async fn a_body_that_breaks_off_is_an_error_with_its_cause() {
     assert_eq!(error.kind(), JsonErrorKind::Body);
     assert_eq!(
         error.to_string(),
-        "GET https://api.example.com/x: 200 OK, but its body could not be read to its end: 3 bytes came"
+        "GET https://api.example.com/x: 200 OK, but its body could not be read to its end: 3 bytes came: \
+         unexpected end of file"
     );
     assert_eq!(error.source().unwrap().to_string(), "unexpected end of file");
     assert_eq!(error.body(), "[1,");
@@ -462,14 +475,38 @@ async fn a_failure_below_keeps_its_source() {
     let api = JsonClient::new(service).base("https://api.example.com").unwrap();
     let error = api.get("/x").send::<()>().await.unwrap_err();
     assert_eq!(error.kind(), JsonErrorKind::Transport);
-    assert_eq!(error.to_string(), "GET https://api.example.com/x: the call failed without a response");
-    assert_eq!(
-        format!("{error:#}"),
-        "GET https://api.example.com/x: the call failed without a response: connection refused"
-    );
+    // The reason is there with and without the sources, and once.
+    for text in [error.to_string(), format!("{error:#}")] {
+        assert_eq!(text, "GET https://api.example.com/x: the call failed without a response: connection refused");
+    }
     assert!(error.source().unwrap().downcast_ref::<io::Error>().is_some());
     assert_eq!(outcome(&error), Outcome::Transient { sent: Sent::NotSent, retry_after: None });
     assert!(error.status().is_none() && error.headers().is_none() && error.body().is_empty());
+}
+
+/// Whoever prints `{}` at three in the morning learns why, however deep the reason is and whatever it contains.
+#[tokio::test]
+async fn a_failure_says_its_deepest_reason_in_one_line() {
+    #[derive(Debug)]
+    struct Outer(io::Error);
+    impl std::fmt::Display for Outer {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("cannot connect")
+        }
+    }
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let service = tower::service_fn(|_: Request<Full<Bytes>>| async {
+        Err::<Response<Full<Bytes>>, _>(Outer(io::Error::other("no\nroute")))
+    });
+    let api = JsonClient::new(service).base("https://api.example.com").unwrap();
+    let error = api.get("/x").send::<()>().await.unwrap_err();
+    let start = "GET https://api.example.com/x: the call failed without a response";
+    assert_eq!(error.to_string(), format!("{start}: no\\nroute"));
+    assert_eq!(format!("{error:#}"), format!("{start}: cannot connect: no\\nroute"));
 }
 
 #[tokio::test]
@@ -494,13 +531,13 @@ async fn a_refusal_below_comes_through_whatever_the_error_type() {
         JsonClient::new(bare).base(base).unwrap().get("/x").send::<()>().await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), JsonErrorKind::Refused);
-        assert_eq!(error.to_string(), "GET https://api.example.com/x: the call was refused: overloaded");
+        assert_eq!(error.to_string(), "GET https://api.example.com/x: the call was refused by limit: overloaded");
         assert_eq!(error.as_rejection().unwrap().phase(), Phase::Queue);
         assert_eq!(outcome(&error), Outcome::Refused { retry_after: Some(Duration::from_secs(1)) });
     }
     let own = JsonError::from_rejection(refusal());
     assert_eq!(own.kind(), JsonErrorKind::Refused);
-    assert_eq!(own.to_string(), "the call was refused: overloaded");
+    assert_eq!(own.to_string(), "the call was refused by limit: overloaded");
     assert!(own.as_error().downcast_ref::<JsonError>().is_some());
 }
 

@@ -313,7 +313,7 @@ async fn no_redirect_is_followed_after_the_deadline() {
     let call = Deadline::at(Instant::now()).scope(api.get("/x").follow_redirects(3).send::<u8>());
     let error = call.await.unwrap_err();
     assert_eq!(error.as_rejection().unwrap().kind(), RejectionKind::DeadlineExceeded);
-    assert_eq!(error.to_string(), "GET https://api.example.com/x: the call was refused: deadline-exceeded");
+    assert_eq!(error.to_string(), "GET https://api.example.com/x: the call was refused by json: deadline-exceeded");
     assert_eq!(counts.calls.load(SeqCst), 1);
 }
 
