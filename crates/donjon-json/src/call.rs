@@ -210,8 +210,12 @@ impl<T> Call<T> {
         self.header(AUTHORIZATION, format!("Bearer {token}"))
     }
 
-    /// Sets `Authorization: Basic` (RFC 7617).
+    /// Sets `Authorization: Basic` (RFC 7617). A user with a colon is an error: the rest would be read as the password.
     pub fn basic_auth(mut self, user: &str, password: &str) -> Self {
+        if user.contains(':') {
+            self.note(Err("the user of the basic authorization has a colon".into()));
+            return self;
+        }
         self.headers.insert(AUTHORIZATION, url::basic(user.as_bytes(), password.as_bytes()));
         self
     }

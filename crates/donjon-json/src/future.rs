@@ -11,7 +11,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use donjon_core::{CallError, Deadline, Phase, Reject, Rejection, RejectionKind, Scope};
-use http::{HeaderMap, Method, Request, Response, Uri, header::CONTENT_LENGTH};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header::CONTENT_LENGTH};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::{
@@ -64,6 +64,8 @@ pin_project! {
     /// A response whose body is read.
     struct Reading<R> {
         head: Option<Response<()>>,
+        // Of what may be declared, but never comes.
+        is_bodiless: bool,
         is_json: bool,
         collector: Collector,
         #[pin]
@@ -290,11 +292,12 @@ impl<R: Body> Reading<R> {
     fn new(response: Response<R>, about: &About) -> Self {
         let (parts, body) = response.into_parts();
         let is_json = about.config.media.accepts(&parts.headers);
+        let is_bodiless = about.method == Method::HEAD || parts.status == StatusCode::NO_CONTENT;
         // Of a body that is only kept for an error, what is beyond the cap is left.
         let cuts = !parts.status.is_success() || !is_json;
         let cap = if cuts { about.config.max_error_body.min(about.max_body) } else { about.max_body };
         let head = Some(Response::from_parts(parts, ()));
-        Self { head, is_json, collector: Collector::new(cap, cuts), body }
+        Self { head, is_bodiless, is_json, collector: Collector::new(cap, cuts), body }
     }
 
     fn finish(self: Pin<&mut Self>, about: &mut About) -> Raw {
@@ -324,8 +327,8 @@ impl<R: Body> Reading<R> {
         if collector.is_strict() && collector.len() == 0 {
             let declared = this.head.as_ref().and_then(|head| content_length(head.headers()));
             let known = this.body.size_hint().lower();
-            // A response to HEAD declares the body that it does not have.
-            let declared = declared.filter(|_| !this.body.is_end_stream()).unwrap_or(0);
+            // A response to HEAD declares the body that it does not have, and not every body knows that it has ended.
+            let declared = declared.filter(|_| !*this.is_bodiless && !this.body.is_end_stream()).unwrap_or(0);
             if known.max(declared) > collector.cap() {
                 return Poll::Ready(Err(Failure::BodyTooLarge(collector.cap())));
             }

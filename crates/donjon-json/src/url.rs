@@ -160,6 +160,9 @@ pub(crate) fn resolve_reference(base: &Uri, reference: &str) -> Result<Uri, Faul
     };
     let uri = if let Some(scheme) = scheme_of(path) {
         if !path[scheme.len()..].starts_with("://") {
+            if ["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+                return Err("the scheme has no `//` behind it".into());
+            }
             return Err(format!("the scheme must be `http` or `https`, and is `{scheme}`").into());
         }
         Uri::try_from(reference).map_err(|error| error.to_string())?

@@ -333,6 +333,19 @@ async fn a_head_declares_the_length_of_a_body_that_it_does_not_have() {
     assert_eq!(reply.headers()["content-length"], "10000000000");
 }
 
+/// Not every body says that it has ended before it is asked for a frame.
+#[tokio::test]
+async fn nor_does_a_body_of_nothing_have_to_say_so_first() {
+    for (method, status) in [("HEAD", 200), ("HEAD", 206), ("GET", 204)] {
+        let service = tower::service_fn(move |_: Request<Full<Bytes>>| async move {
+            let response = Response::builder().status(status).header("content-length", 10_000_000_000_u64);
+            Ok::<_, std::convert::Infallible>(response.body(frames(vec![])).unwrap())
+        });
+        let api = JsonClient::new(service).base("https://api.example.com").unwrap();
+        api.request(method.parse().unwrap(), "/x").send::<()>().await.unwrap();
+    }
+}
+
 // ===== bodies that are not what was asked for =====
 
 #[tokio::test]

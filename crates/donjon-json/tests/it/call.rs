@@ -317,6 +317,16 @@ async fn the_client_s_secrets_stay_with_its_own_host() {
     assert_eq!(other.headers()["x-plain"], "p");
 }
 
+/// RFC 7617: what stands behind the first colon is the password.
+#[tokio::test]
+async fn a_user_with_a_colon_is_an_error() {
+    let (api, log) = api(|_| json("1"));
+    let error = api.get("/x").basic_auth("a:b", "s3cret").send::<u8>().await.unwrap_err().to_string();
+    assert!(error.contains("user") && error.contains("colon") && !error.contains("s3cret"), "{error}");
+    api.get("/x").basic_auth("a", "b:c").send::<u8>().await.unwrap();
+    assert_eq!(log.one().headers()["authorization"], "Basic YTpiOmM=");
+}
+
 #[tokio::test]
 async fn a_call_says_whether_it_is_idempotent() {
     use donjon_http::idempotency::is_idempotent;

@@ -151,13 +151,14 @@ async fn user_information_in_a_location_is_not_used() {
 
 #[tokio::test]
 async fn a_location_that_leads_nowhere_is_an_error() {
-    for location in ["ftp://h/x", "https://", "mailto:", "https://h:99999/", "https://h%20o/"] {
+    for location in ["ftp://h/x", "https://", "mailto:", "https:/x", "https://h:99999/", "https://h%20o/"] {
         let (api, log) = api(move |_| to(302, location));
         let error = api.get("/a").follow_redirects(5).send::<u8>().await.unwrap_err();
         assert_eq!(error.kind(), JsonErrorKind::Redirect);
         let text = error.to_string();
         let start = format!("GET https://api.example.com/a: 302 Found to `{location}`: ");
         assert!(text.starts_with(&start), "{text}");
+        assert!(!text.contains("must be `http` or `https`, and is `https`"), "{text}");
         assert_eq!(log.all().len(), 1);
     }
 }
