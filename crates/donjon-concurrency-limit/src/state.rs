@@ -1,5 +1,6 @@
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::atomic::Ordering,
     task::{Poll, Waker},
 };
@@ -341,9 +342,16 @@ impl Wakes {
         }
     }
 
+    /// Wakes them all, though one of them panics: the others have their permits already, and would sleep on them.
     fn wake(self) {
+        let mut panicked = None;
         for waker in self.first.into_iter().chain(self.more) {
-            waker.wake();
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                panicked.get_or_insert(panic);
+            }
+        }
+        if let Some(panic) = panicked {
+            resume_unwind(panic);
         }
     }
 }

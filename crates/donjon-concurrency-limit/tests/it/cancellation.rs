@@ -195,3 +195,36 @@ async fn a_call_that_is_dropped_before_its_clone_is_ready_gives_its_permit_back(
     drop(waits);
     assert_eq!(counts(&layer), (0, 0, 0, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_waker_that_panics_keeps_nobody_else_asleep() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: std::sync::Arc<Self>) {
+            panic!("planned");
+        }
+    }
+    let waker = std::task::Waker::from(std::sync::Arc::new(Panics));
+    for panicking in 0..4 {
+        let (layer, service, _) = rig();
+        let _running = pending(&service, [0]);
+        let mut waiting: Vec<_> = (0..4).map(|n| call(&service, n)).collect();
+        for (n, call) in waiting.iter_mut().enumerate() {
+            if n == panicking {
+                let mut cx = std::task::Context::from_waker(&waker);
+                assert_pending!(std::future::Future::poll(std::pin::Pin::new(&mut **call), &mut cx));
+            } else {
+                assert_pending!(call.poll());
+            }
+        }
+        let more = AssertUnwindSafe(|| layer.handle().set_max(5));
+        assert!(catch_unwind(more).is_err());
+        for (n, call) in waiting.iter_mut().enumerate().filter(|(n, _)| *n != panicking) {
+            assert!(call.is_woken(), "{n} sleeps on, with a permit, after the panic of {panicking}");
+            assert_pending!(call.poll());
+        }
+        assert_eq!(layer.handle().stats().in_flight, 5);
+        drop(waiting);
+        assert_eq!(layer.handle().stats().in_flight, 1);
+    }
+}
