@@ -1,12 +1,13 @@
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Wake, Waker},
 };
 
 /// Who waits for the source, by reader: at most one waker each.
 ///
-/// It is itself the waker that the source gets, so that whichever reader polled last, all that wait are woken: the reader
-/// that polled may be dropped, or stay idle because its peer does not take more bytes.
+/// It is itself the waker that the source gets, so that whichever reader polled last, all that wait are woken: the
+/// reader that polled may be dropped, or stay idle because its peer does not take more bytes.
 #[derive(Debug, Default)]
 pub(super) struct Wakers(Mutex<Vec<(u64, Waker)>>);
 
@@ -33,21 +34,30 @@ impl Wakers {
     /// Wakes all that wait.
     pub(super) fn wake_all(&self) {
         let waiting = std::mem::take(&mut *self.lock());
-        for (_, waker) in waiting {
-            waker.wake();
-        }
+        wake(waiting);
     }
 
     /// Wakes all that wait but this one.
     pub(super) fn wake_others(&self, reader: u64) {
-        let others: Vec<_> = self.lock().extract_if(.., |(id, _)| *id != reader).collect();
-        for (_, waker) in others {
-            waker.wake();
-        }
+        let others = self.lock().extract_if(.., |(id, _)| *id != reader).collect();
+        wake(others);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(u64, Waker)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes them all, though one of them panics.
+fn wake(waiting: Vec<(u64, Waker)>) {
+    let mut panicked = None;
+    for (_, waker) in waiting {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            panicked.get_or_insert(panic);
+        }
+    }
+    if let Some(panic) = panicked {
+        resume_unwind(panic);
     }
 }
 

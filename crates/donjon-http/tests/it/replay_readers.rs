@@ -188,6 +188,32 @@ fn who_waits_hears_of_what_another_one_has_read_though_the_source_never_woke() {
 }
 
 #[test]
+fn a_waker_that_panics_does_not_keep_the_others_asleep() {
+    struct Panics;
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("planned");
+        }
+    }
+    for panics_first in [true, false] {
+        let (mut a, mut b, gate) = two([Step::Wait, data("1")], 100);
+        let waker = std::task::Waker::from(Arc::new(Panics));
+        let mut panicking = std::task::Context::from_waker(&waker);
+        let mut wait = || assert_pending!(Pin::new(&mut *a).poll_frame(&mut panicking));
+        if panics_first {
+            wait();
+            assert_pending!(poll(&mut b));
+        } else {
+            assert_pending!(poll(&mut b));
+            wait();
+        }
+        assert!(std::panic::catch_unwind(|| gate.open()).is_err());
+        assert!(b.is_woken());
+        assert_eq!(next(&mut b), "1");
+    }
+}
+
+#[test]
 fn who_comes_while_the_source_is_polled_and_has_woken_already_is_not_forgotten() {
     type Then = Box<dyn FnMut(&mut std::task::Context<'_>) + Send>;
     let other: Arc<Mutex<Option<Spawned<Hook<Then>>>>> = Arc::default();
