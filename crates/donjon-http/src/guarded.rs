@@ -1,7 +1,7 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http_body::{Body, Frame, SizeHint};
@@ -10,8 +10,8 @@ use pin_project_lite::pin_project;
 pin_project! {
     /// A body that holds a guard (a permit, a place, a span) until it has ended.
     ///
-    /// The guard is dropped at the end of the stream, at an error, or with the body, whichever comes first; and at once
-    /// if there is nothing to read. A body that says after its last frame that it has ended releases with that frame,
+    /// The guard is dropped at the end of the stream, at an error, at a panic, or with the body, whichever comes first;
+    /// and at once if there is nothing to read. A body that says after its last frame that it has ended releases with that frame,
     /// since nobody needs to poll it again. Nothing else about the body changes.
     ///
     /// # Example
@@ -76,12 +76,15 @@ impl<B: Body, G> Body for GuardedBody<B, G> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let mut this = self.project();
-        let frame = ready!(this.body.as_mut().poll_frame(cx));
-        match &frame {
-            Some(Ok(_)) if !this.body.is_end_stream() => {}
-            _ => *this.guard = None,
+        // Out of the body while it is polled, so that a panic releases.
+        let guard = this.guard.take();
+        let poll = this.body.as_mut().poll_frame(cx);
+        match &poll {
+            Poll::Pending => *this.guard = guard,
+            Poll::Ready(Some(Ok(_))) if !this.body.is_end_stream() => *this.guard = guard,
+            Poll::Ready(_) => drop(guard),
         }
-        Poll::Ready(frame)
+        poll
     }
 
     fn is_end_stream(&self) -> bool {

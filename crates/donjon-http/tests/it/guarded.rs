@@ -1,6 +1,7 @@
 use std::{
     collections::VecDeque,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -102,16 +103,19 @@ async fn dropping_the_body_releases_at_any_point() {
     }
 }
 
+struct Panics;
+
+impl Body for Panics {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        panic!("planned");
+    }
+}
+
 #[tokio::test]
 async fn a_panic_of_the_body_releases_with_the_body() {
-    struct Panics;
-    impl Body for Panics {
-        type Data = Bytes;
-        type Error = io::Error;
-        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-            panic!("planned");
-        }
-    }
     let permit = Arc::new(());
     let body = GuardedBody::new(Panics, Arc::clone(&permit));
     assert!(tokio::spawn(body.collect()).await.unwrap_err().is_panic());
@@ -139,4 +143,15 @@ fn bounds_follow_body_and_guard() {
     // A stream of any kind, not Unpin, is as good a body.
     let stream = StreamBody::new(futures_util::stream::once(async { Ok::<_, io::Error>(Frame::data(Bytes::new())) }));
     let _ = GuardedBody::new(stream, ());
+}
+
+#[test]
+fn a_panic_of_the_body_releases_though_the_body_stays_alive() {
+    let permit = Arc::new(());
+    let mut body = GuardedBody::new(Panics, Arc::clone(&permit));
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let poll = AssertUnwindSafe(|| Pin::new(&mut body).poll_frame(&mut cx).is_ready());
+    assert!(catch_unwind(poll).is_err());
+    assert!(!held(&permit));
+    drop(body);
 }
