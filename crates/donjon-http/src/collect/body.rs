@@ -26,17 +26,23 @@ pub(super) struct Chunks {
     more: VecDeque<Bytes>,
     /// The bytes in all of them.
     bytes: usize,
+    /// How many were empty, and are not kept.
+    empty: usize,
 }
 
 // ===== impl CollectedBody =====
 
-impl<B> CollectedBody<B> {
-    /// A body of which nothing was read yet.
-    pub(super) const fn streaming(body: B) -> Self {
-        Self { read: Chunks::new(), trailers: None, rest: Some(body) }
+impl<B: Body> CollectedBody<B> {
+    /// A body of which nothing was read yet; whole, if there is nothing to read.
+    pub(super) fn streaming(body: B) -> Self {
+        let rest = if body.is_end_stream() { None } else { Some(body) };
+        Self { read: Chunks::new(), trailers: None, rest }
     }
+}
 
+impl<B> CollectedBody<B> {
     /// Whether it was read to its end.
+    #[must_use]
     pub const fn is_whole(&self) -> bool {
         self.rest.is_none()
     }
@@ -104,11 +110,15 @@ impl<B> fmt::Debug for CollectedBody<B> {
 
 impl Chunks {
     const fn new() -> Self {
-        Self { first: None, more: VecDeque::new(), bytes: 0 }
+        Self { first: None, more: VecDeque::new(), bytes: 0, empty: 0 }
     }
 
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub(super) const fn empty(&self) -> usize {
+        self.empty
     }
 
     const fn is_empty(&self) -> bool {
@@ -117,6 +127,7 @@ impl Chunks {
 
     pub(super) fn push(&mut self, chunk: Bytes) {
         if chunk.is_empty() {
+            self.empty += 1;
             return;
         }
         self.bytes += chunk.len();

@@ -19,6 +19,9 @@ use pin_project_lite::pin_project;
 use super::CollectedBody;
 use crate::{classify, respond};
 
+/// A body that has sent more empty frames than this streams on: it could go on so without end, and never be pending.
+const EMPTY_FRAMES: usize = 1024;
+
 pin_project! {
     /// The future of [`Collect`](super::Collect): the head of the response, and then its body.
     #[must_use = "futures do nothing unless polled"]
@@ -104,7 +107,7 @@ impl<F, B> fmt::Debug for ResponseFuture<F, B> {
 // ===== Reading =====
 
 impl<B: Body<Data = Bytes> + Unpin> CollectedBody<B> {
-    /// Reads until the body has ended or more than `cap` bytes are there.
+    /// Reads until the body has ended, or more than `cap` bytes or very many empty frames were there.
     fn poll_read(&mut self, cap: usize, cx: &mut Context<'_>) -> Poll<Result<(), B::Error>> {
         while let Some(rest) = &mut self.rest {
             if !rest.is_end_stream() {
@@ -112,7 +115,7 @@ impl<B: Body<Data = Bytes> + Unpin> CollectedBody<B> {
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(chunk) => {
                             self.read.push(chunk);
-                            if self.read.bytes() > cap {
+                            if self.read.bytes() > cap || self.read.empty() > EMPTY_FRAMES {
                                 break;
                             }
                             continue;

@@ -332,3 +332,40 @@ proptest! {
         prop_assert_eq!(got.to_bytes(), "abcde");
     }
 }
+
+#[tokio::test]
+async fn the_answer_to_head_is_whole_whatever_size_it_announces() {
+    for status in [200, 404] {
+        let head = Response::builder().status(status).header("content-length", "9999999999");
+        let response = call(CollectLayer::new(), head.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+        assert!(response.body().is_whole(), "{status}");
+        assert_eq!(response.into_body().into_bytes().expect("it is whole"), "");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_empty_frames_without_end_does_not_hold_up_the_call() {
+    let mut response = call(CollectLayer::new(), Response::new(Endless::default())).await.unwrap();
+    assert!(!response.body().is_whole(), "the rest is the reader's");
+    assert!(response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap().is_empty());
+}
+
+/// Has always another empty frame.
+#[derive(Default)]
+struct Endless {
+    polls: usize,
+}
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, io::Error>>> {
+        self.polls += 1;
+        assert!(self.polls < 1_000_000, "it is read without end");
+        Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::new()))))
+    }
+}
