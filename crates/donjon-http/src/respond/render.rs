@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use donjon_core::Rejection;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
@@ -26,6 +26,8 @@ pub trait Render {
 pub struct Asked {
     /// Whether it is a call of gRPC: its `content-type` is `application/grpc`, with or without a suffix.
     pub grpc: bool,
+    /// Whether the method is `HEAD`: what is rendered loses its body, and keeps the length of it as `content-length`.
+    pub head: bool,
 }
 
 /// Writes [`problem_response`], and [`grpc_response`] to a call of gRPC. The default.
@@ -114,7 +116,7 @@ fn status(rejection: &Rejection) -> StatusCode {
 impl Asked {
     /// What of this request matters.
     pub fn of<B>(request: &Request<B>) -> Self {
-        Self { grpc: is_grpc(request.headers()) }
+        Self { grpc: is_grpc(request.headers()), head: request.method() == Method::HEAD }
     }
 }
 

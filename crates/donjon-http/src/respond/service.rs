@@ -7,7 +7,7 @@ use std::{
 };
 
 use donjon_core::Rejection;
-use http::{Request, Response};
+use http::{Request, Response, header::CONTENT_LENGTH};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -162,7 +162,13 @@ where
             },
             StateProj::Refused { rejection } => rejection.take().expect("polled after it has completed"),
         };
-        Poll::Ready(Ok(this.render.render(&rejection, *this.asked).map(RespondBody::refusal)))
+        let mut response = this.render.render(&rejection, *this.asked);
+        if this.asked.head {
+            // An answer to HEAD has no content. hyper sees to that in HTTP/1.1, and not in HTTP/2.
+            let length = std::mem::take(response.body_mut()).len();
+            response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
+        Poll::Ready(Ok(response.map(RespondBody::refusal)))
     }
 }
 

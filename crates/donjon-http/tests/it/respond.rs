@@ -15,7 +15,7 @@ use donjon_http::{
     RespondBody, problem_response, respond,
     respond::{Asked, Inside, Plain, Problem, Render, grpc_response, plain_response},
 };
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
@@ -284,4 +284,19 @@ fn bounds_follow_the_inside() {
     fn needs_debug<T: std::fmt::Debug>() {}
     needs_debug::<Inside<u8>>();
     needs_debug::<RespondBody<Full<Bytes>>>();
+}
+
+#[tokio::test]
+async fn a_refusal_of_head_has_no_body_and_the_headers_of_one() {
+    let ask = |method: Method| {
+        let (service, _) = refuse(At::Call, overloaded());
+        service.oneshot(Request::builder().method(method).body(()).unwrap())
+    };
+    let get = ask(Method::GET).await.unwrap();
+    let length = get.body().size_hint().exact().expect("it is known").to_string();
+    let head = ask(Method::HEAD).await.unwrap();
+    assert_eq!(head.status(), 503);
+    assert_eq!(head.headers()["content-type"], get.headers()["content-type"]);
+    assert_eq!(head.headers()["content-length"], *length);
+    assert!(head.body().is_end_stream() && head.body().is_refusal());
 }
