@@ -54,8 +54,10 @@ where
         let mut this = self.project();
 
         if *this.timeout == Some(Duration::ZERO) {
+            // What was called may have been sent by that, though it is not polled.
+            let phase = if this.inner.is_some() { Phase::Attempt } else { Phase::Admission };
             this.inner.set(None);
-            return Poll::Ready(Err(E::from_rejection(this.ticket.reject(Phase::Admission))));
+            return Poll::Ready(Err(E::from_rejection(this.ticket.reject(phase))));
         }
 
         let fired = timer::fired(this.sleep.as_mut(), cx);

@@ -20,7 +20,7 @@ use crate::{
 /// # Errors
 ///
 /// [`AttemptTimeout`](donjon_core::RejectionKind::AttemptTimeout), in phase `Attempt`; in phase `Admission` if the
-/// timeout is zero.
+/// layer's timeout is zero and the inner service was not called.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TimeoutLayer<M = Any> {

@@ -132,7 +132,7 @@ async fn a_zero_that_comes_between_readiness_and_call_strands_nothing() {
     service.ready().await.expect("ready");
     layer.handle().set_timeout(Duration::ZERO).expect("every duration means something");
     let error = service.call(1).await.expect_err("no time at all");
-    assert_eq!(refusal(&error), (TIMEOUT, Phase::Admission));
+    assert_eq!(refusal(&error), (TIMEOUT, Phase::Attempt), "it was called, and may have been sent by that");
     assert_eq!(inner.counts(), (1, 1), "the readied instance was used, so that it keeps no reservation");
     assert_eq!(polled.load(SeqCst), 0, "and its call did nothing");
 

@@ -2,7 +2,10 @@
 
 use std::{
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -337,4 +340,21 @@ async fn an_extension_replaces_the_attempt_s_timeout() {
         let seen = service.oneshot(request).await.map(drop).map_err(|_| start.elapsed());
         assert_eq!(seen, expected, "{asked:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_of_no_time_that_was_called_may_have_been_sent() {
+    // As a buffer does, it hands the request on in `call`.
+    let sent = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&sent);
+    let eager = service_fn(move |_: Request<()>| {
+        seen.fetch_add(1, SeqCst);
+        std::future::ready(Ok::<_, CallError>(Response::new(Script::new([]))))
+    });
+    let layer = TimeoutLayer::http(secs(1));
+    let mut request = request();
+    request.extensions_mut().insert(AttemptTimeout(Duration::ZERO));
+    let error = layer.layer(eager).oneshot(request).await.map(drop).expect_err("no time");
+    let outcome = error.as_rejection().expect("the layer's own").outcome();
+    assert_eq!((sent.load(SeqCst), outcome.is_unsent()), (1, false), "{outcome:?}");
 }
