@@ -66,6 +66,15 @@ pub fn read(headers: &HeaderMap) -> Result<Option<Duration>, InvalidTimeout> {
     })
 }
 
+/// As [`read`], with what says something else than a timeout left out: for a receiver to whom a field that cannot be
+/// understood is one that is not there. It does not hide the others.
+#[must_use]
+pub fn read_valid(headers: &HeaderMap) -> Option<Duration> {
+    let grpc = headers.get_all(GRPC_TIMEOUT).iter().filter_map(|value| parse_grpc_timeout(value.as_bytes()));
+    let plain = headers.get_all(REQUEST_TIMEOUT_MS).iter().filter_map(|value| parse_timeout_ms(value.as_bytes()));
+    grpc.chain(plain).min()
+}
+
 /// The time that a value of `grpc-timeout` says: `1*8DIGIT` and one of `H`, `M`, `S`, `m`, `u`, `n` (hours, minutes,
 /// seconds, milli-, micro- and nanoseconds), and nothing else. `None` if it is not of that form.
 #[must_use]

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use donjon_http::deadline_header::{
     GRPC_TIMEOUT, REQUEST_TIMEOUT_MS, format_grpc_timeout, format_timeout_ms, parse_grpc_timeout, parse_timeout_ms,
-    read, write_grpc_timeout, write_timeout_ms,
+    read, read_valid, write_grpc_timeout, write_timeout_ms,
 };
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
@@ -64,6 +64,7 @@ fn the_earlier_of_the_fields_holds_and_garbage_is_an_error() {
 
     headers.insert(GRPC_TIMEOUT, HeaderValue::from_static("soon"));
     let error = read(&headers).unwrap_err();
+    assert_eq!(read_valid(&headers), Some(Duration::from_secs(9)), "where it is not, the other one holds");
     assert_eq!(error.field(), GRPC_TIMEOUT);
     assert_eq!(error.to_string(), "the field grpc-timeout does not say a timeout");
 }

@@ -28,7 +28,7 @@ impl<B> sealed::Read<Request<B>> for Http {
             (None, None) => timeout,
         };
         if self.headers
-            && let Ok(Some(incoming)) = deadline_header::read(req.headers())
+            && let Some(incoming) = deadline_header::read_valid(req.headers())
         {
             timeout = Some(timeout.map_or(incoming, |timeout| timeout.min(incoming)));
         }

@@ -67,10 +67,7 @@ impl Settings {
         let Some(left) = earlier(Deadline::current().remaining(), self.at_most) else {
             return true;
         };
-        let left = match deadline_header::read(headers) {
-            Ok(Some(said)) => left.min(said),
-            Ok(None) | Err(_) => left,
-        };
+        let left = deadline_header::read_valid(headers).map_or(left, |said| left.min(said));
         if self.grpc {
             deadline_header::write_grpc_timeout(headers, left);
             !left.is_zero()

@@ -343,6 +343,20 @@ async fn an_extension_replaces_the_attempt_s_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_field_that_is_no_timeout_does_not_hide_the_one_that_is() {
+    let service = DeadlineLayer::http(secs(5)).layer(left());
+    for (good, bad) in [("grpc-timeout", "x-request-timeout-ms"), ("x-request-timeout-ms", "grpc-timeout")] {
+        let value = if good == "grpc-timeout" { "250m" } else { "250" };
+        let mut request = with_field(good, value);
+        request.headers_mut().append(bad, "soon".parse().expect("a value"));
+        assert_eq!(left_of(service.clone(), request).await.expect("it answers"), Some(millis(250)), "{good}");
+        let mut request = with_field(good, value);
+        request.headers_mut().append(good, "soon".parse().expect("a value"));
+        assert_eq!(left_of(service.clone(), request).await.expect("it answers"), Some(millis(250)), "{good} twice");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_attempt_of_no_time_that_was_called_may_have_been_sent() {
     // As a buffer does, it hands the request on in `call`.
     let sent = Arc::new(AtomicUsize::new(0));

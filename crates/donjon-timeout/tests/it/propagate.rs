@@ -72,6 +72,14 @@ async fn a_field_that_is_there_is_replaced_unless_it_leaves_less() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn less_time_is_not_lost_behind_a_field_that_says_nothing() {
+    let mut request = with_field("grpc-timeout", "10m");
+    request.headers_mut().append(PLAIN, HeaderValue::from_static("soon"));
+    let fields = sent(PropagateDeadlineLayer::new().grpc(), secs(5), request).await.expect("it answers");
+    assert_eq!(fields["grpc-timeout"], "10000000n");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_deadline_nothing_is_changed() {
     let fields = PropagateDeadlineLayer::new().layer(echo()).oneshot(Request::new(())).await.expect("it answers");
     assert!(fields.is_empty());
