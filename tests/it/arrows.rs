@@ -10,6 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("donjon-core", &[]),
     ("donjon-budget", &["donjon-core"]),
     ("donjon-http", &["donjon-core"]),
+    ("donjon-store", &["donjon-core"]),
     ("donjon-transport", &["donjon-core", "donjon-http"]),
     ("donjon-retry", &["donjon-core", "donjon-budget", "donjon-http"]),
     ("donjon-timeout", &["donjon-core", "donjon-http"]),
@@ -29,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "donjon-concurrency-limit",
             "donjon-json",
             "donjon-fanout",
+            "donjon-store",
         ],
     ),
 ];

@@ -108,8 +108,9 @@
 //!
 //! One for each crate, and what belongs together:
 //!
-//! - `client` (on): the ready-made client stack, and with it all that follow.
+//! - `client` (on): the ready-made client stack, and with it those of the next line.
 //! - `retry`, `timeout`, `concurrency-limit`, `json`, `fanout`, `transport`, `budget`, `http`.
+//! - `store`: where cached values live.
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -143,6 +144,10 @@ pub use donjon_json::{BoxJsonClient, Call, JsonClient, JsonError};
 pub use donjon_retry as retry;
 #[cfg(feature = "retry")]
 pub use donjon_retry::RetryLayer;
+#[cfg(feature = "store")]
+pub use donjon_store as store;
+#[cfg(feature = "store")]
+pub use donjon_store::MemoryStore;
 #[cfg(feature = "timeout")]
 pub use donjon_timeout as timeout;
 #[cfg(feature = "timeout")]
