@@ -1,4 +1,4 @@
-//! The direction of dependencies: core <- budget, http <- every middleware <- the facade, and no middleware on another.
+//! The direction of dependencies: core <- budget, coalesce, http <- every middleware <- the facade, and no middleware on another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("donjon-budget", &["donjon-core"]),
     ("donjon-http", &["donjon-core"]),
     ("donjon-store", &["donjon-core"]),
+    ("donjon-coalesce", &["donjon-core", "donjon-http"]),
     ("donjon-transport", &["donjon-core", "donjon-http"]),
     ("donjon-retry", &["donjon-core", "donjon-budget", "donjon-http"]),
     ("donjon-timeout", &["donjon-core", "donjon-http"]),
@@ -28,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "donjon-retry",
             "donjon-timeout",
             "donjon-concurrency-limit",
+            "donjon-coalesce",
             "donjon-json",
             "donjon-fanout",
             "donjon-store",

@@ -111,6 +111,7 @@
 //! - `client` (on): the ready-made client stack, and with it those of the next line.
 //! - `retry`, `timeout`, `concurrency-limit`, `json`, `fanout`, `transport`, `budget`, `http`.
 //! - `store`: where cached values live.
+//! - `coalesce`: one call for many that ask for the same at once.
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -119,6 +120,10 @@ pub mod client;
 pub use donjon_budget as budget;
 #[cfg(feature = "budget")]
 pub use donjon_budget::{Backoff, Budget};
+#[cfg(feature = "coalesce")]
+pub use donjon_coalesce as coalesce;
+#[cfg(feature = "coalesce")]
+pub use donjon_coalesce::CoalesceLayer;
 #[cfg(feature = "concurrency-limit")]
 pub use donjon_concurrency_limit as concurrency_limit;
 #[cfg(feature = "concurrency-limit")]

@@ -1,0 +1,110 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use donjon_core::{Deadline, Phase, Reject, Rejection, RejectionKind, Scope};
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+use tower_service::Service;
+
+use crate::{LAYER, joined::poll_timer};
+
+pin_project! {
+    /// Readies a service and calls it: what runs in a flight.
+    pub(crate) struct Call<S, R, F> {
+        #[pin]
+        stage: Stage<S, R, F>,
+    }
+}
+
+pin_project! {
+    #[project = StageProj]
+    enum Stage<S, R, F> {
+        Readies { inner: S, request: Option<R>, waited: bool },
+        Runs { #[pin] future: F },
+    }
+}
+
+pin_project! {
+    /// A call that nobody joins. It does not wait for readiness beyond its deadline.
+    pub(crate) struct Alone<S, R, F> {
+        #[pin]
+        call: Call<S, R, F>,
+        #[pin]
+        timer: Option<Sleep>,
+    }
+}
+
+// ===== impl Call =====
+
+impl<S, R, F> Call<S, R, F> {
+    pub(crate) fn new(inner: S, request: R) -> Self {
+        Self { stage: Stage::Readies { inner, request: Some(request), waited: false } }
+    }
+
+    fn has_begun(&self) -> bool {
+        matches!(self.stage, Stage::Runs { .. })
+    }
+}
+
+impl<S, R> Future for Call<S, R, S::Future>
+where
+    S: Service<R>,
+    S::Error: Reject,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut stage = self.project().stage;
+        loop {
+            match stage.as_mut().project() {
+                StageProj::Readies { inner, request, waited } => {
+                    let ready = inner.poll_ready(cx);
+                    *waited |= ready.is_pending();
+                    ready!(ready)?;
+                    // Nothing starts after its deadline, though readiness has come.
+                    if *waited && Scope::current().has_passed() {
+                        return Poll::Ready(Err(S::Error::from_rejection(not_ready())));
+                    }
+                    let future = inner.call(request.take().expect("it is called once"));
+                    stage.set(Stage::Runs { future });
+                }
+                StageProj::Runs { future } => return future.poll(cx),
+            }
+        }
+    }
+}
+
+// ===== impl Alone =====
+
+impl<S, R, F> Alone<S, R, F> {
+    pub(crate) fn new(inner: S, request: R) -> Self {
+        Self { call: Call::new(inner, request), timer: None }
+    }
+}
+
+impl<S, R> Future for Alone<S, R, S::Future>
+where
+    S: Service<R>,
+    S::Error: Reject,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let poll = this.call.as_mut().poll(cx);
+        if poll.is_pending()
+            && !this.call.has_begun()
+            && let Some(at) = Deadline::current().instant()
+        {
+            ready!(poll_timer(this.timer, at, cx));
+            return Poll::Ready(Err(S::Error::from_rejection(not_ready())));
+        }
+        poll
+    }
+}
+
+fn not_ready() -> Rejection {
+    Rejection::new(RejectionKind::DeadlineExceeded, LAYER).with_phase(Phase::Ready)
+}

@@ -1,0 +1,278 @@
+use std::{
+    fmt,
+    hash::{BuildHasher, Hash, RandomState},
+    ptr,
+    sync::Arc,
+};
+
+use hashbrown::HashTable;
+
+use crate::{
+    Joined, Stats,
+    control::{Control, count},
+    flight::{Flight, Seat, Sitting},
+    sync::{Mutex, lock},
+};
+
+/// A power of two, so that callers with different keys seldom meet at one lock.
+#[cfg(not(all(test, donjon_loom)))]
+const SHARDS: usize = 16;
+#[cfg(all(test, donjon_loom))]
+const SHARDS: usize = 1;
+
+/// The calls in flight, one a key: whoever comes with the key of one that runs joins it.
+///
+/// The primitive behind [`CoalesceLayer`](crate::CoalesceLayer), without any `Service` in it. `K` is the key, `V` what a
+/// call answers with, and `E` how it fails. Clones are the same.
+///
+/// # Example
+///
+/// ```
+/// use donjon_coalesce::{Flights, Landing, Role};
+/// use donjon_core::Rejection;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+/// let flights: Flights<&str, u64, Rejection> = Flights::new();
+///
+/// let Role::Lead(lead) = flights.enter("answer") else { panic!("nobody else is here") };
+/// let leader = lead.start(async {
+///     tokio::task::yield_now().await;
+///     Ok(42)
+/// });
+/// let Role::Follow(follower) = flights.enter("answer") else { panic!("the call of the key runs") };
+///
+/// // Whoever leaves, the others have the answer.
+/// drop(leader);
+/// assert!(matches!(follower.await, Landing::Own(Ok(42))), "it has driven the call to its end");
+/// assert!(flights.is_empty());
+/// # });
+/// ```
+pub struct Flights<K, V, E> {
+    map: Arc<Map<K, V, E>>,
+}
+
+/// What a caller is to the call of its key.
+#[must_use]
+pub enum Role<K, V, E> {
+    /// There was none: this one starts it.
+    Lead(Lead<K, V, E>),
+    /// It runs, and this one has joined it.
+    Follow(Joined<K, V, E>),
+    /// It runs, and has as many followers as it may have.
+    Full,
+}
+
+/// The right and the duty to start the call of a key. Dropped without having started it, the key is free, and whoever
+/// has joined meanwhile starts again.
+#[must_use]
+pub struct Lead<K, V, E> {
+    seat: Seat<K, V, E>,
+}
+
+/// To enter again: what is left of a call that ended without an answer for this caller.
+#[must_use]
+pub struct Again<K, V, E> {
+    flight: Arc<Flight<K, V, E>>,
+}
+
+/// Where the flights are found.
+pub(crate) struct Map<K, V, E> {
+    hasher: RandomState,
+    shards: Box<[Mutex<Shard<K, V, E>>]>,
+    pub(crate) control: Arc<Control>,
+}
+
+type Shard<K, V, E> = HashTable<Arc<Flight<K, V, E>>>;
+
+// ===== impl Flights =====
+
+impl<K, V, E> Flights<K, V, E> {
+    /// No call in flight; at most 1,024 followers a call.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_control(Arc::new(Control::new()))
+    }
+
+    pub(crate) fn with_control(control: Arc<Control>) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::new(HashTable::new())).collect();
+        Self { map: Arc::new(Map { hasher: RandomState::new(), shards, control }) }
+    }
+
+    /// At most this many callers join one call at the same time: 1,024 unless said. With 0 nobody joins: a second
+    /// caller finds the call [`Full`](Role::Full).
+    #[must_use]
+    pub fn max_followers(self, max: usize) -> Self {
+        self.map.control.set_max_followers(max);
+        self
+    }
+
+    /// How many calls are in flight.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.map.control.stats().in_flight
+    }
+
+    /// Whether no call is in flight.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The figures now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.map.control.stats()
+    }
+}
+
+impl<K: Hash + Eq, V, E> Flights<K, V, E> {
+    /// Joins the call of this key, or is to start one.
+    pub fn enter(&self, key: K) -> Role<K, V, E> {
+        let max = self.map.control.max_followers();
+        Map::enter(&self.map, key, max)
+    }
+}
+
+impl<K, V, E> Clone for Flights<K, V, E> {
+    fn clone(&self) -> Self {
+        Self { map: Arc::clone(&self.map) }
+    }
+}
+
+impl<K, V, E> Default for Flights<K, V, E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K, V, E> fmt::Debug for Flights<K, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+// ===== impl Map =====
+
+impl<K, V, E> Map<K, V, E> {
+    fn shard(&self, hash: u64) -> &Mutex<Shard<K, V, E>> {
+        // The table itself goes by the lowest and the highest bits.
+        &self.shards[(hash >> 32) as usize % SHARDS]
+    }
+
+    /// Nobody finds this flight from now on. It may be called twice.
+    pub(crate) fn retire(&self, flight: &Flight<K, V, E>) {
+        let mut shard = lock(self.shard(flight.hash()));
+        let found = shard.find_entry(flight.hash(), |other| ptr::eq(Arc::as_ptr(other), flight));
+        let gone = found.ok().map(|entry| entry.remove().0);
+        drop(shard);
+        if gone.is_some() {
+            self.control.ended();
+        }
+    }
+}
+
+impl<K: Hash + Eq, V, E> Map<K, V, E> {
+    fn enter(this: &Arc<Self>, key: K, max_followers: usize) -> Role<K, V, E> {
+        let hash = this.hasher.hash_one(&key);
+        let mut shard = lock(this.shard(hash));
+        let found = shard.find(hash, |other| other.hash() == hash && *other.key() == key).map(Arc::clone);
+        let mut ended = None;
+        if let Some(flight) = found {
+            match Flight::sit(&flight, max_followers) {
+                Sitting::Sits(seat) => {
+                    drop(shard);
+                    count(&this.control.joined);
+                    return Role::Follow(Joined::new(seat));
+                }
+                Sitting::Full => {
+                    drop(shard);
+                    count(&this.control.refused);
+                    return Role::Full;
+                }
+                // Whoever has ended it is about to retire it.
+                Sitting::Ended => ended = Some(flight),
+            }
+        }
+        if let Some(ended) = &ended
+            && let Ok(entry) = shard.find_entry(hash, |other| Arc::ptr_eq(other, ended))
+        {
+            // `ended` keeps it alive beyond the lock.
+            entry.remove();
+            this.control.ended();
+        }
+        let (flight, seat) = Flight::begin(Arc::clone(this), key, hash);
+        shard.insert_unique(hash, flight, |other| other.hash());
+        this.control.began();
+        drop(shard);
+        drop(ended);
+        Role::Lead(Lead { seat })
+    }
+}
+
+// ===== impl Lead =====
+
+impl<K, V, E> Lead<K, V, E> {
+    /// Starts the call: it runs when the [`Joined`] that this gives is polled, or that of anybody who has joined.
+    ///
+    /// The future runs in the ambient [`Scope`](donjon_core::Scope) of whoever polls it.
+    pub fn start<F>(self, future: F) -> Joined<K, V, E>
+    where
+        F: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        self.seat.start(Box::pin(future));
+        Joined::new(self.seat)
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &K {
+        self.seat.flight().key()
+    }
+}
+
+impl<K, V, E> fmt::Debug for Lead<K, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lead").finish_non_exhaustive()
+    }
+}
+
+// ===== impl Again =====
+
+impl<K, V, E> Again<K, V, E> {
+    pub(crate) fn new(flight: Arc<Flight<K, V, E>>) -> Self {
+        count(&flight.map().control.again);
+        Self { flight }
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &K {
+        self.flight.key()
+    }
+}
+
+impl<K: Hash + Eq + Clone, V, E> Again<K, V, E> {
+    /// Joins the call of the key that somebody else has started meanwhile, or is to start one. Never
+    /// [`Full`](Role::Full): whoever had a place keeps it.
+    pub fn enter(self) -> Role<K, V, E> {
+        Map::enter(self.flight.map(), self.flight.key().clone(), usize::MAX)
+    }
+}
+
+impl<K, V, E> fmt::Debug for Again<K, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Again").finish_non_exhaustive()
+    }
+}
+
+// ===== impl Role =====
+
+impl<K, V, E> fmt::Debug for Role<K, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lead(_) => "Lead(..)",
+            Self::Follow(_) => "Follow(..)",
+            Self::Full => "Full",
+        })
+    }
+}

@@ -1,0 +1,286 @@
+use std::{any::Any, collections::VecDeque, mem, pin::Pin, task::Waker};
+
+use donjon_core::Deadline;
+use tokio::time::Instant;
+
+/// The running call: the one box of the workspace that holds a future. Whoever polls it, it stays where it is.
+pub(crate) type BoxFuture<V, E> = Pin<Box<dyn Future<Output = Result<V, E>> + Send>>;
+
+/// Who takes part in a call, and how far it is. Everything here happens under the lock of the flight, and nothing here
+/// runs foreign code but the clone of a waker: what has to be woken, polled or dropped is handed out.
+pub(crate) struct State<V, E> {
+    pub(crate) stage: Stage<V, E>,
+    /// The call has to be polled.
+    pub(crate) woken: bool,
+    /// Whose call it is: who started it, or was promoted. It gets its end as it is, whoever has polled.
+    driver: Member,
+    /// In the order in which they came, and so of their tickets.
+    followers: VecDeque<Member>,
+    next_ticket: u64,
+    /// The earliest deadline of those whose call it has been.
+    pub(crate) earliest: Deadline,
+    /// The end of the call, where another one than the driver has polled it.
+    own: Option<Own<V, E>>,
+}
+
+pub(crate) enum Stage<V, E> {
+    /// The future is not there yet.
+    Unstarted,
+    /// The future waits to be polled.
+    Parked(BoxFuture<V, E>),
+    /// Somebody has the future and polls it.
+    Polled,
+    Ended,
+}
+
+/// The end of a call, for its driver.
+pub(crate) enum Own<V, E> {
+    /// The result, and the deadline that it failed for, if that may have been another one's.
+    Result(Result<V, E>, Option<Instant>),
+    Panic(Box<dyn Any + Send>),
+}
+
+struct Member {
+    ticket: u64,
+    waker: Option<Waker>,
+    /// It was woken to poll the call, and has not come since.
+    notified: bool,
+    /// Unknown up to the first time that it had to wait.
+    deadline: Option<Deadline>,
+}
+
+/// Those to wake, outside of the lock.
+pub(crate) type Wakers = [Option<Waker>; 2];
+
+/// What somebody leaves behind, to be dropped outside of the lock.
+pub(crate) struct Left<V, E> {
+    wake: Wakers,
+    pub(crate) promoted: bool,
+    /// The last one has left, or the one that was to start it: the flight is over.
+    pub(crate) over: bool,
+    /// Who has to start again, since nothing was started.
+    abandoned: VecDeque<Waker>,
+    _future: Option<BoxFuture<V, E>>,
+    _waker: Option<Waker>,
+    _own: Option<Own<V, E>>,
+}
+
+// ===== impl State =====
+
+impl<V, E> State<V, E> {
+    /// The first ticket is that of the driver.
+    pub(crate) const FIRST: u64 = 0;
+
+    pub(crate) fn new() -> Self {
+        Self {
+            stage: Stage::Unstarted,
+            woken: true,
+            driver: Member::new(Self::FIRST),
+            followers: VecDeque::new(),
+            next_ticket: Self::FIRST + 1,
+            earliest: Deadline::never(),
+            own: None,
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Ended)
+    }
+
+    pub(crate) fn followers(&self) -> usize {
+        self.followers.len()
+    }
+
+    pub(crate) fn sit(&mut self) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.followers.push_back(Member::new(ticket));
+        ticket
+    }
+
+    pub(crate) fn is_driver(&self, ticket: u64) -> bool {
+        self.driver.ticket == ticket
+    }
+
+    /// The future, if it has to be polled and this one may do it: the driver, or one that happens to come before it and
+    /// has as much time.
+    pub(crate) fn take_turn(&mut self, ticket: u64, deadline: Option<Deadline>) -> Option<BoxFuture<V, E>> {
+        if !self.woken {
+            return None;
+        }
+        if self.is_driver(ticket) {
+            if let Some(deadline) = deadline {
+                self.earliest = self.earliest.earlier(deadline);
+            }
+        } else if !self.driver.may_be_helped_until(deadline) {
+            return None;
+        }
+        match mem::replace(&mut self.stage, Stage::Polled) {
+            Stage::Parked(future) => {
+                self.woken = false;
+                Some(future)
+            }
+            stage => {
+                self.stage = stage;
+                None
+            }
+        }
+    }
+
+    /// The call was polled and is pending.
+    pub(crate) fn park(&mut self, future: BoxFuture<V, E>, ticket: u64, deadline: Deadline) {
+        self.stage = Stage::Parked(future);
+        if self.is_driver(ticket) {
+            self.earliest = self.earliest.earlier(deadline);
+        }
+    }
+
+    /// This one waits, and is to be woken by this waker. Gives the one that it had before, to be dropped outside.
+    pub(crate) fn register(&mut self, ticket: u64, waker: &Waker, deadline: Deadline) -> Option<Waker> {
+        let member = self.member_mut(ticket)?;
+        member.deadline = Some(deadline);
+        member.notified = false;
+        if member.waker.as_ref().is_some_and(|own| own.will_wake(waker)) {
+            return None;
+        }
+        member.waker.replace(waker.clone())
+    }
+
+    /// The call has to be polled: whom to wake for it, if nobody polls it now. Besides the driver one other, since a
+    /// driver may be kept without being polled.
+    pub(crate) fn wake(&mut self) -> Wakers {
+        self.woken = true;
+        if !matches!(self.stage, Stage::Parked(_)) {
+            return [None, None];
+        }
+        [self.driver.notify(), self.notify_follower()]
+    }
+
+    fn notify_follower(&mut self) -> Option<Waker> {
+        let driver = &self.driver;
+        let mut able = self.followers.iter_mut().filter(|it| it.waker.is_some());
+        able.find(|it| driver.may_be_helped_until(it.deadline))?.notify()
+    }
+
+    /// Keeps the end for the driver; gives it back if this one is the driver. And whom to wake.
+    pub(crate) fn end(&mut self, ticket: u64, own: Own<V, E>) -> (Option<Own<V, E>>, Option<Waker>, VecDeque<Waker>) {
+        self.stage = Stage::Ended;
+        let own = if self.is_driver(ticket) {
+            Some(own)
+        } else {
+            self.own = Some(own);
+            None
+        };
+        (own, self.driver.waker.take(), self.dismiss())
+    }
+
+    pub(crate) fn take_own(&mut self, ticket: u64) -> Option<Own<V, E>> {
+        if self.is_driver(ticket) { self.own.take() } else { None }
+    }
+
+    fn dismiss(&mut self) -> VecDeque<Waker> {
+        mem::take(&mut self.followers).into_iter().filter_map(|member| member.waker).collect()
+    }
+
+    pub(crate) fn leave(&mut self, ticket: u64) -> Left<V, E> {
+        let mut left = Left::nothing();
+        if self.is_over() {
+            left._own = self.take_own(ticket);
+            return left;
+        }
+        if !self.is_driver(ticket) {
+            let Ok(at) = self.followers.binary_search_by_key(&ticket, |it| it.ticket) else { return left };
+            let Some(member) = self.followers.remove(at) else { return left };
+            left._waker = member.waker;
+            if member.notified && self.woken && matches!(self.stage, Stage::Parked(_)) {
+                // It was woken to poll the call, and has not.
+                left.wake = [self.notify_follower(), None];
+            }
+            return left;
+        }
+        left._waker = self.driver.waker.take();
+        if let Stage::Unstarted = self.stage {
+            self.stage = Stage::Ended;
+            left.over = true;
+            left.abandoned = self.dismiss();
+            return left;
+        }
+        match self.followers.pop_front() {
+            Some(next) => {
+                self.driver = next;
+                left.promoted = true;
+                left.wake = [self.wake_driver(), None];
+            }
+            None => {
+                if let Stage::Parked(future) = mem::replace(&mut self.stage, Stage::Ended) {
+                    left._future = Some(future);
+                }
+                left.over = true;
+            }
+        }
+        left
+    }
+
+    /// The driver is another one: it polls the call once, so that its deadline is seen inside.
+    fn wake_driver(&mut self) -> Option<Waker> {
+        self.woken = true;
+        if let Some(deadline) = self.driver.deadline {
+            self.earliest = self.earliest.earlier(deadline);
+        }
+        if matches!(self.stage, Stage::Parked(_)) { self.driver.notify() } else { None }
+    }
+
+    fn member_mut(&mut self, ticket: u64) -> Option<&mut Member> {
+        if self.is_driver(ticket) {
+            return Some(&mut self.driver);
+        }
+        let at = self.followers.binary_search_by_key(&ticket, |it| it.ticket).ok()?;
+        self.followers.get_mut(at)
+    }
+}
+
+// ===== impl Member =====
+
+impl Member {
+    fn new(ticket: u64) -> Self {
+        Self { ticket, waker: None, notified: false, deadline: None }
+    }
+
+    fn notify(&mut self) -> Option<Waker> {
+        let waker = self.waker.take();
+        self.notified |= waker.is_some();
+        waker
+    }
+
+    /// Whether one with this deadline may poll its call: what runs inside might fix that deadline, so it is not to be an
+    /// earlier one.
+    fn may_be_helped_until(&self, deadline: Option<Deadline>) -> bool {
+        let Some(own) = self.deadline else { return true };
+        match (deadline.and_then(Deadline::instant), own.instant()) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(helper), Some(own)) => helper >= own,
+        }
+    }
+}
+
+// ===== impl Left =====
+
+impl<V, E> Left<V, E> {
+    fn nothing() -> Self {
+        Self {
+            wake: [None, None],
+            promoted: false,
+            over: false,
+            abandoned: VecDeque::new(),
+            _future: None,
+            _waker: None,
+            _own: None,
+        }
+    }
+
+    /// Drops the rest.
+    pub(crate) fn into_wakers(self) -> (Wakers, VecDeque<Waker>) {
+        (self.wake, self.abandoned)
+    }
+}

@@ -1,0 +1,5 @@
+//! What coalescing does.
+
+mod behaviour;
+mod contract;
+mod support;
