@@ -2,13 +2,16 @@ use std::{
     collections::VecDeque,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use donjon_core::{Deadline, Phase, Reject, Rejection, RejectionKind, Scope};
 use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::coop,
+    time::{Instant, Sleep, sleep_until},
+};
 use tower_service::Service;
 
 use crate::{
@@ -74,6 +77,13 @@ where
         self.read
     }
 
+    /// Whether nothing more is started, though the source may go on for ever: for the deadline, or since none may be in
+    /// flight.
+    pub(crate) fn only_refuses(&self) -> bool {
+        let is_idle = self.in_flight() == 0 && self.expired.is_empty();
+        is_idle && (self.at_once == 0 || self.deadline.earlier(Deadline::current()).has_passed())
+    }
+
     pub(crate) fn is_terminated(&self) -> bool {
         match &self.in_flight {
             Some(in_flight) => in_flight.is_empty() && self.expired.is_empty() && self.source.is_none(),
@@ -104,9 +114,17 @@ where
 {
     /// The next result; reads at most `room` further requests to get it.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<Option<ItemOf<S, K, Req>>> {
+        if self.in_flight.is_none() {
+            return Poll::Ready(None);
+        }
+        // Results that are always there would otherwise keep the thread, and a timeout around all of it from firing.
+        let turn = ready!(coop::poll_proceed(cx));
         let Some(mut in_flight) = self.in_flight.take() else { return Poll::Ready(None) };
         let polled = self.step(&mut in_flight, cx, room);
         self.in_flight = Some(in_flight);
+        if polled.is_ready() {
+            turn.made_progress();
+        }
         polled
     }
 
@@ -178,7 +196,12 @@ where
         if timer.deadline() != at {
             timer.as_mut().reset(at);
         }
-        timer.as_mut().poll(cx)
+        // A timer does not fire in a turn whose budget is used up, and busy calls may leave no other kind of turn.
+        if timer.as_mut().poll(cx).is_ready() || (!coop::has_budget_remaining() && Deadline::at(at).has_passed()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Cancels all that is in flight, and keeps what their refusals need.

@@ -36,7 +36,8 @@ impl<S, Src> FanOut<S, Src> {
     /// unless said. Zero refuses all of them.
     ///
     /// When it has passed, each call that is in flight is cancelled and fails with `DeadlineExceeded`, and so does each
-    /// request that the source still has at hand. A source that is pending then is not waited for.
+    /// request that the source still has at hand: of an endless source that is one after the other, for as long as
+    /// somebody asks. A source that is pending then is not waited for.
     pub fn deadline(mut self, timeout: Duration) -> Self {
         self.deadline = Deadline::after(timeout);
         self
@@ -130,7 +131,7 @@ where
     /// assert_eq!(majority.unwrap(), [("a", 42), ("c", 42)]);
     ///
     /// let all = read.fan_out(replicas.map(|name| (name, name))).quorum(3).await.unwrap_err();
-    /// assert_eq!(all.to_string(), "1 of 3 needed calls succeeded and 1 failed");
+    /// assert_eq!(all.to_string(), "1 of 3 needed calls succeeded and 1 failed, the last: down");
     /// # });
     /// ```
     ///
@@ -138,7 +139,7 @@ where
     ///
     /// [`NotEnough`](crate::NotEnough) with all errors and successes so far, as soon as `k` can no longer be reached:
     /// what is still in flight then is cancelled. How many may still come is what the source says in its `size_hint`; a
-    /// quorum larger than that sends nothing.
+    /// quorum larger than that sends nothing. A source that may have no end is not read on after the deadline.
     pub fn quorum(self, k: usize) -> Quorum<S, K, Req, Src> {
         Quorum::new(Engine::new(self), k, AnyOk)
     }

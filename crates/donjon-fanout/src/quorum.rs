@@ -2,6 +2,7 @@ use std::{
     error::Error,
     fmt,
     future::Future,
+    iter::successors,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -48,6 +49,10 @@ pub trait Judge<T, E>: sealed::Sealed {
     ///
     /// What is kept, if it is not.
     fn judge(&self, result: Result<T, E>) -> Result<T, Self::Failure>;
+
+    /// What is said of a failure.
+    #[doc(hidden)]
+    fn reason(failure: &Self::Failure) -> String;
 }
 
 /// Each `Ok` is a success.
@@ -58,7 +63,7 @@ pub struct AnyOk;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct By<C>(pub(crate) C);
 
-/// Fewer calls succeeded than were needed.
+/// Fewer calls succeeded than were needed. `Display` says how many, and why the last one did not.
 #[non_exhaustive]
 pub struct NotEnough<K, T, F> {
     /// How many successes were needed.
@@ -67,6 +72,8 @@ pub struct NotEnough<K, T, F> {
     pub successes: Vec<(K, T)>,
     /// What failed, as it completed. What was cancelled when the quorum was out of reach is in neither list.
     pub failures: Vec<(K, F)>,
+    /// Of the last failure.
+    reason: Option<String>,
 }
 
 mod sealed {
@@ -110,7 +117,12 @@ where
         loop {
             let engine = this.engine.as_mut().expect("polled after it had completed");
             let missing = this.needed - this.successes.len();
-            let in_reach = |engine: &Engine<_, _, _, _>| engine.size_hint().1.is_none_or(|left| left >= missing);
+            let refused = !this.failures.is_empty();
+            let in_reach = |engine: &Engine<_, _, _, _>| match engine.size_hint().1 {
+                Some(left) => left >= missing,
+                // It may have no end, and nothing of it is called any more.
+                None => !(refused && engine.only_refuses()),
+            };
             if missing > 0 && in_reach(engine) {
                 match engine.poll_next(cx, usize::MAX) {
                     Poll::Ready(Some(done)) => {
@@ -132,7 +144,8 @@ where
             return Poll::Ready(if missing == 0 {
                 Ok(successes)
             } else {
-                Err(NotEnough { needed: this.needed, successes, failures })
+                let reason = failures.last().map(|(_, failure)| J::reason(failure));
+                Err(NotEnough { needed: this.needed, successes, failures, reason })
             });
         }
     }
@@ -192,15 +205,19 @@ where
 
 // ===== impl Judge =====
 
-impl<T, E> Judge<T, E> for AnyOk {
+impl<T, E: Reject> Judge<T, E> for AnyOk {
     type Failure = E;
 
     fn judge(&self, result: Result<T, E>) -> Result<T, E> {
         result
     }
+
+    fn reason(failure: &E) -> String {
+        reason(failure.as_error())
+    }
 }
 
-impl<T, E, C: Classify<T, E>> Judge<T, E> for By<C> {
+impl<T, E: Reject, C: Classify<T, E>> Judge<T, E> for By<C> {
     type Failure = Result<T, E>;
 
     fn judge(&self, result: Result<T, E>) -> Result<T, Result<T, E>> {
@@ -208,6 +225,23 @@ impl<T, E, C: Classify<T, E>> Judge<T, E> for By<C> {
             (Outcome::Success, Ok(response)) => Ok(response),
             (_, result) => Err(result),
         }
+    }
+
+    fn reason(failure: &Result<T, E>) -> String {
+        match failure {
+            Ok(_) => "the response was no success".to_owned(),
+            Err(error) => reason(error.as_error()),
+        }
+    }
+}
+
+/// An error with its deepest cause, unless it says that itself.
+fn reason(error: &(dyn Error + 'static)) -> String {
+    let text = error.to_string();
+    // A chain is short; the bound cuts one that points at itself.
+    match successors(error.source(), |&error| error.source()).take(64).last().map(ToString::to_string) {
+        Some(cause) if !text.contains(&cause) => format!("{text}: {cause}"),
+        _ => text,
     }
 }
 
@@ -226,7 +260,11 @@ impl<K: fmt::Debug, T, F: fmt::Debug> fmt::Debug for NotEnough<K, T, F> {
 impl<K, T, F> fmt::Display for NotEnough<K, T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (successes, failures) = (self.successes.len(), self.failures.len());
-        write!(f, "{successes} of {} needed calls succeeded and {failures} failed", self.needed)
+        write!(f, "{successes} of {} needed calls succeeded and {failures} failed", self.needed)?;
+        match &self.reason {
+            Some(reason) => write!(f, ", the last: {reason}"),
+            None => Ok(()),
+        }
     }
 }
 

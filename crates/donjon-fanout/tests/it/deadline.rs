@@ -168,3 +168,23 @@ async fn a_source_that_is_pending_is_not_waited_for() {
     let failed = service.fan_out_stream(items()).deadline(10 * MS).quorum(2).await.unwrap_err();
     assert_eq!((failed.successes.len(), failed.failures.len()), (1, 1));
 }
+
+/// tokio's timers do not fire in a turn whose budget is used up, and here there is no other kind of turn.
+#[tokio::test]
+async fn calls_that_are_always_busy_end_too() {
+    let busy = tower::service_fn(|(): ()| async {
+        std::future::poll_fn(|cx| -> std::task::Poll<Result<(), CallError>> {
+            loop {
+                std::task::ready!(tokio::task::coop::poll_proceed(cx)).made_progress();
+            }
+        })
+        .await
+    });
+    let start = Instant::now();
+    let mut all = busy.fan_out((0..3).map(|n| (n, ()))).deadline(20 * MS).collect::<Vec<_>>();
+    let all = std::future::poll_fn(|cx| {
+        assert!(start.elapsed() < Duration::from_secs(5), "the deadline was not seen");
+        std::pin::Pin::new(&mut all).poll(cx)
+    });
+    assert!(all.await.iter().all(|(_, result)| phase(result.as_ref().unwrap_err()) == Phase::Attempt));
+}

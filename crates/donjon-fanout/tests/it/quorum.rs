@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use donjon_core::{CallError, Outcome, Sent};
+use donjon_core::{CallError, Outcome, Reject, Sent};
 use donjon_fanout::FanOutExt;
 use futures_util::FutureExt;
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ async fn all_errors_come_back_when_there_is_no_success() {
     let mut keys: Vec<_> = failed.failures.iter().map(|(key, _)| *key).collect();
     keys.sort_unstable();
     assert_eq!(keys, (0..15).collect::<Vec<_>>());
-    assert_eq!(failed.to_string(), "0 of 1 needed calls succeeded and 15 failed");
+    assert_eq!(failed.to_string(), "0 of 1 needed calls succeeded and 15 failed, the last: failed as scripted");
     assert!(format!("{failed:?}").contains("Failed"), "{failed:?}");
     let _: &dyn std::error::Error = &failed;
 }
@@ -101,6 +101,8 @@ async fn a_classifier_says_what_a_success_is() {
     let failed = service.fan_out(items).quorum_by(3, slow).await.unwrap_err();
     let kept: Vec<_> = failed.failures.iter().map(|(key, result)| (*key, result.as_ref().ok().copied())).collect();
     assert_eq!(kept, [(2, None), (0, Some(5))], "a response that is no success comes back as a response");
+    let text = "0 of 3 needed calls succeeded and 2 failed, the last: the response was no success";
+    assert_eq!(failed.to_string(), text);
     // What is an error is none either, whatever the classifier says.
     let all = |_: Result<&u64, &CallError>| Outcome::Success;
     assert_eq!(service.fan_out([(0, Act::Fail(1))]).first_ok_by(all).await.unwrap_err().failures.len(), 1);
@@ -114,4 +116,39 @@ async fn a_deadline_ends_it_with_what_there_is() {
     let failed = service.fan_out(items).deadline(Duration::from_millis(50)).quorum(2).await.unwrap_err();
     assert_eq!(start.elapsed().as_millis(), 50);
     assert_eq!((failed.successes.len(), failed.failures.len()), (1, 2));
+}
+
+/// A source without an end that panics long before it eats the machine.
+fn endless(act: Act) -> impl Iterator<Item = (u32, Act)> {
+    (0..).map(move |n| {
+        assert!(n < 10_000, "it is read on and on");
+        (n, act)
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_ends_it_though_its_source_never_ends() {
+    let service = Scripted::new();
+    let start = Instant::now();
+    let tries = service.fan_out(endless(Act::Fail(10))).at_once(1).deadline(Duration::from_millis(95));
+    let failed = tries.first_ok().await.unwrap_err();
+    assert_eq!(start.elapsed().as_millis(), 95);
+    assert_eq!((failed.failures.len(), service.called(), service.in_flight()), (10, 10, 0));
+    assert!(failed.failures[9].1.as_rejection().is_some(), "the one that was in flight");
+    let failed = service.fan_out(endless(Act::Never)).deadline(Duration::ZERO).quorum(3).await.unwrap_err();
+    assert!(!failed.failures.is_empty() && failed.failures.iter().all(|(_, error)| error.as_rejection().is_some()));
+    // Where none may be in flight there is no hope from the start.
+    let failed = service.fan_out(endless(Act::Ok(0))).at_once(0).first_ok().await.unwrap_err();
+    assert_eq!((failed.failures.len(), service.called()), (1, 10));
+}
+
+/// Otherwise no timeout around it could ever end it.
+#[tokio::test]
+async fn calls_that_are_done_at_once_share_their_thread() {
+    let fails = tower::service_fn(|_: Act| async { Err::<u64, _>(CallError::new(crate::scripted::Failed)) });
+    let mut tries = fails.fan_out(endless(Act::Never)).first_ok();
+    assert!((&mut tries).now_or_never().is_none());
+    let mut all = fails.fan_out(endless(Act::Never).take(9_000)).collect::<Vec<_>>();
+    assert!((&mut all).now_or_never().is_none());
+    assert_eq!(all.await.len(), 9_000);
 }
