@@ -2,6 +2,7 @@ use std::{
     any::Any,
     error::Error,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -132,8 +133,12 @@ where
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(self.project().inner.poll_frame(cx));
-        Poll::Ready(frame.map(|frame| match frame {
+        let inner = self.project().inner;
+        // A task of hyper polls it, whose end alone tells the call nothing: over HTTP/2 it would wait for ever.
+        let Ok(polled) = catch_unwind(AssertUnwindSafe(|| inner.poll_frame(cx))) else {
+            return Poll::Ready(Some(Err("the request body panicked".into())));
+        };
+        Poll::Ready(ready!(polled).map(|frame| match frame {
             // Copies nothing where the data are `Bytes` already.
             Ok(frame) => Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))),
             Err(error) => Err(error.into()),

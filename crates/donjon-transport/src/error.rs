@@ -22,6 +22,9 @@ pub enum TransportErrorKind {
     /// The URL is not absolute, has no host, or has a scheme that this transport does not speak. Nothing was sent; the
     /// same request will fail again.
     InvalidUrl,
+    /// The request contradicts itself: its `Content-Length` is not that of its body. Nothing was sent; the same request
+    /// will fail again.
+    InvalidRequest,
     /// It waited in vain for its turn to open a connection, or no connection is allowed; see
     /// [`as_rejection`](Reject::as_rejection). Nothing was sent.
     Rejected,
@@ -39,8 +42,8 @@ pub enum TransportErrorKind {
 }
 
 enum Cause {
-    /// What is wrong with the URL, and the same as classifiers know it.
-    Url(&'static str, io::Error),
+    /// What is wrong with the request, and the same as classifiers know it.
+    Invalid(&'static str, io::Error),
     Rejected(Rejection),
     Client(hyper_util::client::legacy::Error),
     Body(hyper::Error),
@@ -57,12 +60,9 @@ pub(crate) struct Abandoned;
 // ===== impl TransportError =====
 
 impl TransportError {
-    pub(crate) fn invalid_url(origin: Option<Origin>, message: &'static str) -> Self {
-        Self {
-            kind: TransportErrorKind::InvalidUrl,
-            origin,
-            cause: Cause::Url(message, io::ErrorKind::InvalidInput.into()),
-        }
+    /// Of the kind `InvalidUrl` or `InvalidRequest`.
+    pub(crate) fn invalid(kind: TransportErrorKind, origin: Option<Origin>, message: &'static str) -> Self {
+        Self { kind, origin, cause: Cause::Invalid(message, io::ErrorKind::InvalidInput.into()) }
     }
 
     pub(crate) fn client(origin: Option<Origin>, error: hyper_util::client::legacy::Error) -> Self {
@@ -117,7 +117,7 @@ impl fmt::Debug for TransportError {
             out.field("origin", &format_args!("{origin}"));
         }
         match &self.cause {
-            Cause::Url(message, _) => out.field("message", message),
+            Cause::Invalid(message, _) => out.field("message", message),
             Cause::Rejected(rejection) => out.field("source", rejection),
             Cause::Client(error) => out.field("source", error),
             Cause::Body(error) => out.field("source", error),
@@ -130,6 +130,7 @@ impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             TransportErrorKind::InvalidUrl => "cannot send to this url",
+            TransportErrorKind::InvalidRequest => "cannot send this request",
             TransportErrorKind::Rejected => match find::<Rejection>(self).map(Rejection::kind) {
                 Some(RejectionKind::DeadlineExceeded) => "no connection before the deadline",
                 Some(RejectionKind::Overloaded) => "no connection is free",
@@ -145,7 +146,7 @@ impl fmt::Display for TransportError {
             write!(f, " ({origin})")?;
         }
         match &self.cause {
-            Cause::Url(message, _) => write!(f, ": {message}"),
+            Cause::Invalid(message, _) => write!(f, ": {message}"),
             Cause::Rejected(_) | Cause::Client(_) | Cause::Body(_) => Ok(()),
         }
     }
@@ -154,7 +155,7 @@ impl fmt::Display for TransportError {
 impl Error for TransportError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.cause {
-            Cause::Url(_, error) => Some(error),
+            Cause::Invalid(_, error) => Some(error),
             Cause::Rejected(rejection) => Some(rejection),
             Cause::Client(error) => Some(error),
             Cause::Body(error) => Some(error),

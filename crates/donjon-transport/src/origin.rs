@@ -31,10 +31,19 @@ impl Origin {
         };
         let text = authority.as_str();
         let mut simple = text.rsplit_once('@').map_or(text, |(_, host)| host);
-        if authority.port_u16() == Some(default_port) {
+        if authority.port_u16() == Some(default_port) || Self::port_text(authority) == Some("") {
             simple = simple.rsplit_once(':').map_or(simple, |(host, _)| host);
         }
         if simple.len() == text.len() { None } else { simple.parse().ok() }
+    }
+}
+
+impl Origin {
+    /// What stands for a port, be it one or not; `None` without a colon.
+    pub(crate) fn port_text(authority: &Authority) -> Option<&str> {
+        let text = authority.as_str();
+        let host_and_port = text.rsplit_once('@').map_or(text, |(_, host)| host);
+        host_and_port.strip_prefix(authority.host())?.strip_prefix(':')
     }
 }
 
@@ -42,7 +51,13 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.authority.as_str();
         // User information is a secret.
-        write!(f, "{}://{}", self.scheme, text.rsplit_once('@').map_or(text, |(_, host)| host))
+        match Self::port_text(&self.authority) {
+            // And so may be what stands for a port, of a password that was not encoded.
+            Some(port) if !port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                write!(f, "{}://{}:***", self.scheme, self.authority.host())
+            }
+            _ => write!(f, "{}://{}", self.scheme, text.rsplit_once('@').map_or(text, |(_, host)| host)),
+        }
     }
 }
 
@@ -60,6 +75,7 @@ mod tests {
         assert_eq!(simplified("http://example.com:8080/a"), None);
         assert_eq!(simplified("https://example.com:80/a"), None);
         assert_eq!(simplified("http://example.com:80/a").as_deref(), Some("example.com"));
+        assert_eq!(simplified("http://example.com:/a").as_deref(), Some("example.com"));
         assert_eq!(simplified("https://[::1]:443/a").as_deref(), Some("[::1]"));
         assert_eq!(simplified("https://me:secret@example.com/a").as_deref(), Some("example.com"));
         assert_eq!(simplified("https://me:secret@example.com:443/a").as_deref(), Some("example.com"));

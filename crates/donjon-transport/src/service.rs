@@ -5,14 +5,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Method, Request, Response, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, Uri, Version, header::CONTENT_LENGTH};
 use http_body::Body;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use tower_service::Service;
 
 use crate::{
-    TransportBody, TransportBuilder, TransportError, body::RequestBody, connector::Connector, future::ResponseFuture,
-    limit::Limit, origin::Origin,
+    TransportBody, TransportBuilder, TransportError, TransportErrorKind, body::RequestBody, connector::Connector,
+    future::ResponseFuture, limit::Limit, origin::Origin,
 };
 
 #[cfg(feature = "tls")]
@@ -103,9 +103,9 @@ impl fmt::Debug for Transport {
 }
 
 /// Whether this can be sent at all.
-fn check<B>(request: &Request<B>) -> Result<(), TransportError> {
+fn check<B: Body>(request: &Request<B>) -> Result<(), TransportError> {
     let uri = request.uri();
-    let invalid = |message| Err(TransportError::invalid_url(Origin::of(uri), message));
+    let invalid = |message| Err(TransportError::invalid(TransportErrorKind::InvalidUrl, Origin::of(uri), message));
     if request.method() == Method::CONNECT {
         return invalid("CONNECT opens a tunnel, which this transport does not do");
     }
@@ -116,5 +116,22 @@ fn check<B>(request: &Request<B>) -> Result<(), TransportError> {
         Some(_) => return invalid("the scheme is neither http nor https"),
         None => return invalid("it is not absolute: `http://` or `https://` and a host are missing"),
     }
-    if uri.host().is_none_or(str::is_empty) { invalid("it has no host") } else { Ok(()) }
+    let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
+        return invalid("it has no host");
+    };
+    // The parser takes any text for a port, and the connector the default one instead.
+    if Origin::port_text(authority).is_some_and(|port| !port.is_empty()) && authority.port_u16().is_none() {
+        return invalid("its port is no port number");
+    }
+    // hyper would believe the header, and wait for an answer to what is never complete.
+    let length = request.body().size_hint().exact();
+    let contradicts = |said: &HeaderValue| {
+        let said = said.to_str().ok().and_then(|said| said.parse().ok());
+        length.is_some_and(|length| said != Some(length))
+    };
+    if request.headers().get_all(CONTENT_LENGTH).iter().any(contradicts) {
+        let (kind, message) = (TransportErrorKind::InvalidRequest, "its content-length is not that of its body");
+        return Err(TransportError::invalid(kind, Origin::of(uri), message));
+    }
+    Ok(())
 }

@@ -1,8 +1,10 @@
 //! Request and response bodies.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
-use donjon_transport::{Transport, transport};
-use futures_util::stream;
+use donjon_transport::{Transport, TransportErrorKind, transport};
+use futures_util::{StreamExt, stream};
 use http::Request;
 use http_body_util::{BodyExt, Empty, Full, StreamBody, channel::Channel};
 use hyper::body::{Body, Frame};
@@ -115,4 +117,49 @@ async fn a_response_that_is_not_read_holds_its_place_until_it_is_dropped() {
     assert!(waiting.poll().is_pending());
     drop(unread);
     assert_eq!(waiting.await.unwrap().status(), 200);
+}
+
+/// hyper would send the head, then too little or too much, and wait.
+#[tokio::test]
+async fn a_length_that_is_not_that_of_the_body_is_an_error_before_anything_is_sent() {
+    let upstream = Upstream::start().await;
+    let client = transport();
+    for length in ["5", "7", "100", "x", "-1", ""] {
+        let request = Request::post(upstream.url("/echo")).header("content-length", length);
+        let error = client.clone().oneshot(request.body(Full::new(Bytes::from("abcdef"))).unwrap()).await.unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::InvalidRequest, "{length}");
+        assert!(error.to_string().contains("content-length") && error.to_string().contains("127.0.0.1"), "{error}");
+    }
+    assert_eq!(upstream.counts().accepted, 0);
+    for length in ["6", "06"] {
+        let request = Request::post(upstream.url("/echo")).header("content-length", length);
+        let response = client.clone().oneshot(request.body(Full::new(Bytes::from("abcdef"))).unwrap()).await.unwrap();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "abcdef");
+    }
+}
+
+/// It ends its call, and not the connection that other calls share.
+#[tokio::test]
+async fn a_panic_in_a_request_body_is_an_error_of_its_call() {
+    let upstream = Upstream::start().await;
+    let clients = [
+        transport(),
+        #[cfg(feature = "http2")]
+        Transport::builder().http2_only().build(),
+    ];
+    for (n, client) in clients.into_iter().enumerate() {
+        assert_eq!(text(&client, upstream.url("/ok")).await, "ok");
+        let body = StreamBody::new(stream::iter([1, 2]).map(|n| {
+            assert!(n < 2, "a panic in a body");
+            Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(b"x")))
+        }));
+        let request = Request::post(upstream.url("/echo")).body(body).unwrap();
+        let call = async { client.clone().oneshot(request).await?.into_body().collect().await };
+        let error = tokio::time::timeout(Duration::from_secs(10), call).await.expect("it ends").unwrap_err();
+        // HTTP/2 tells it only as a stream that was reset.
+        let told = chain(&error).iter().any(|text| text.contains("the request body panicked"));
+        assert!(told || n == 1, "{error:?}");
+        assert_eq!(text(&client, upstream.url("/ok")).await, "ok");
+        assert_eq!(client.open_connections(), 1);
+    }
 }

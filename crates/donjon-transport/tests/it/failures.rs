@@ -160,10 +160,14 @@ async fn a_url_that_cannot_be_sent_to_is_told_before_anything_is_sent() {
         ("example.com", "it is not absolute"),
         ("ftp://example.com/", "the scheme is neither http nor https"),
         ("http://:80/", "it has no host"),
+        ("http://127.0.0.1:99999/", "its port is no port number"),
+        ("http://127.0.0.1:http/", "its port is no port number"),
+        ("http://me:s3cret/word@127.0.0.1/", "its port is no port number"),
     ] {
         let error = client.clone().oneshot(get(url)).await.unwrap_err();
         assert_eq!(error.kind(), TransportErrorKind::InvalidUrl, "{url}");
         assert!(error.to_string().contains(says), "{url}: {error}");
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
         assert_eq!(outcome(error), Outcome::Permanent);
     }
     let mut tunnel = get("example.com:443");
