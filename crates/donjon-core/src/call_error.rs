@@ -1,6 +1,6 @@
 use std::{error::Error, fmt};
 
-use crate::{Reject, Rejection};
+use crate::{Reject, Rejection, error_chain};
 
 /// A boxed error, as tower's own layers have it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -43,27 +43,10 @@ impl CallError {
         self.0
     }
 
-    /// The first error of type `E` in the chain that starts with the error inside.
+    /// The first error of type `E` in the [chain](error_chain) that starts with the error inside.
     #[must_use]
     pub fn find<E: Error + 'static>(&self) -> Option<&E> {
-        let mut next: Option<&(dyn Error + 'static)> = Some(&*self.0);
-        // A chain is short; the bound only keeps a source that points at itself from hanging a caller.
-        for _ in 0..64 {
-            let error = next?;
-            if let Some(found) = error.downcast_ref() {
-                return Some(found);
-            }
-            next = inside(error);
-        }
-        None
-    }
-}
-
-/// The next error of a chain. An `io::Error` around another error gives that one's source as its own, and would hide it.
-fn inside<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(inner) => Some(inner),
-        None => error.source(),
+        error_chain(&*self.0).find_map(|error| error.downcast_ref())
     }
 }
 

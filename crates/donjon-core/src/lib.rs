@@ -2,6 +2,7 @@
 //! anybody may still work.
 //!
 //! - [`Rejection`] and [`Reject`]: a layer refused a call, and the error type that can carry it.
+//! - [`error_chain`]: an error and all that is inside of it.
 //! - [`Outcome`] and [`Classify`]: what came of a call, decided once and read by every layer.
 //! - [`Deadline`], [`Scope`]: until when, on which attempt and how important; ambient, without plumbing.
 //! - [`Replay`]: a request that can be sent again.
@@ -34,6 +35,7 @@ mod call_error;
 mod classify;
 mod clock;
 mod deadline;
+mod error_chain;
 mod fresh;
 #[cfg(feature = "http")]
 mod http;
@@ -50,6 +52,7 @@ pub use self::{
     classify::{Classify, ClassifyRejection},
     clock::{Clock, SystemClock, TokioClock},
     deadline::Deadline,
+    error_chain::error_chain,
     fresh::Fresh,
     key::Key,
     outcome::{Outcome, Sent},

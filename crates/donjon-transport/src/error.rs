@@ -1,6 +1,6 @@
 use std::{error::Error, fmt, io, time::Duration};
 
-use donjon_core::{Reject, Rejection, RejectionKind};
+use donjon_core::{Reject, Rejection, RejectionKind, error_chain};
 
 use crate::origin::Origin;
 
@@ -165,16 +165,7 @@ impl Error for TransportError {
 
 /// The first error of this type in a chain.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    // A chain is short; the bound only keeps a source that points at itself from hanging a caller.
-    for _ in 0..64 {
-        let error = next?;
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+    error_chain(error).find_map(|error| error.downcast_ref())
 }
 
 // ===== impl ConnectTimeout =====

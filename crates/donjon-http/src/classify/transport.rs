@@ -2,12 +2,9 @@
 
 use std::{error::Error, io};
 
-use donjon_core::{Outcome, Rejection, Sent};
+use donjon_core::{Outcome, Rejection, Sent, error_chain};
 
-/// A chain is short; the bound only keeps a source that points at itself from hanging a caller.
-const LONGEST_CHAIN: usize = 64;
-
-/// The [`Outcome`] of an error, from the chain of its sources.
+/// The [`Outcome`] of an error, from the [chain](error_chain) of its sources.
 ///
 /// A [`Rejection`] anywhere in the chain speaks for itself. Else the outermost error that is known decides:
 ///
@@ -26,47 +23,28 @@ const LONGEST_CHAIN: usize = 64;
 /// | any other error | transient, unknown |
 ///
 /// The errors of hyper, hyper-util and h2 need the feature `hyper`. An `io::Error` hides the error that it wraps from
-/// [`source`](Error::source); this looks inside it.
+/// [`source`](Error::source); the [chain](error_chain) has it.
 #[must_use]
 pub fn error_outcome(error: &(dyn Error + 'static)) -> Outcome {
     let mut verdict = None;
-    let mut next = Some(error);
-    for _ in 0..LONGEST_CHAIN {
-        let Some(error) = next else { break };
+    for error in error_chain(error) {
         if let Some(rejection) = error.downcast_ref::<Rejection>() {
             return rejection.outcome();
         }
         if verdict.is_none() {
             verdict = known(error);
         }
-        next = inner(error);
     }
     verdict.unwrap_or(transient(Sent::Unknown))
 }
 
-/// The first error of type `E` in the chain, inside of `io::Error`s too.
+/// The first error of type `E` in the chain.
 pub(crate) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    for _ in 0..LONGEST_CHAIN {
-        let error = next?;
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = inner(error);
-    }
-    None
+    error_chain(error).find_map(|error| error.downcast_ref())
 }
 
 const fn transient(sent: Sent) -> Outcome {
     Outcome::Transient { sent, retry_after: None }
-}
-
-/// The next error of the chain. `io::Error::source` skips the error that an `io::Error` was made from.
-fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(wrapped) => Some(wrapped),
-        None => error.source(),
-    }
 }
 
 fn known(error: &(dyn Error + 'static)) -> Option<Outcome> {
@@ -115,13 +93,7 @@ fn known_to_hyper(error: &(dyn Error + 'static)) -> Option<Outcome> {
 /// Whether a connection was made and the handshake failed in a way that has nothing to do with the moment.
 #[cfg(feature = "hyper")]
 fn tls_failed(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    for _ in 0..LONGEST_CHAIN {
-        let Some(error) = next else { return false };
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData) {
-            return true;
-        }
-        next = inner(error);
-    }
-    false
+    error_chain(error)
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::InvalidData)
 }

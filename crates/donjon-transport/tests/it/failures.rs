@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use donjon_core::{CallError, Classify, Outcome, Reject, Sent};
+use donjon_core::{CallError, Classify, Outcome, Reject, Rejection, RejectionKind, Sent};
 use donjon_http::HttpClassify;
 use donjon_transport::{Transport, TransportError, TransportErrorKind, transport};
 use http_body_util::BodyExt;
@@ -181,4 +181,29 @@ async fn https_without_the_feature_is_told() {
     let error = transport().oneshot(get("https://example.com/")).await.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::InvalidUrl);
     assert!(error.to_string().contains("needs the feature `tls`"), "{error}");
+}
+
+/// Fails before its first byte.
+struct Failing(Option<std::io::Error>);
+
+impl http_body::Body for Failing {
+    type Data = bytes::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, std::io::Error>>> {
+        std::task::Poll::Ready(self.0.take().map(Err))
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_a_request_body_brings_in_an_io_error_is_found() {
+    let address = scripted(b"").await;
+    let refusal = Rejection::new(RejectionKind::RateLimited, "upload");
+    let body = Failing(Some(std::io::Error::other(refusal)));
+    let request = http::Request::post(format!("http://{address}/")).body(body).unwrap();
+    let error = transport().oneshot(request).await.unwrap_err();
+    assert_eq!(error.as_rejection().map(Rejection::kind), Some(RejectionKind::RateLimited), "{}", chain(&error));
 }
