@@ -1,7 +1,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -56,9 +56,8 @@ pin_project! {
         body: B,
         bytes: u64,
         time: Duration,
-        // Armed when the body is not there at once.
-        #[pin]
-        timer: Option<Sleep>,
+        // Armed when the body is not there at once; boxed, since the future of a call that succeeds has room for a drain.
+        timer: Option<Pin<Box<Sleep>>>,
     }
 }
 
@@ -248,16 +247,8 @@ impl<B: Body> Future for Drain<B> {
                 Poll::Pending => break,
             }
         }
-        if this.timer.is_none() {
-            this.timer.set(Some(sleep(*this.time)));
-        }
-        match this.timer.as_pin_mut() {
-            Some(timer) => {
-                ready!(timer.poll(cx));
-                Poll::Ready(())
-            }
-            None => Poll::Ready(()),
-        }
+        let time = *this.time;
+        this.timer.get_or_insert_with(|| Box::pin(sleep(time))).as_mut().poll(cx)
     }
 }
 

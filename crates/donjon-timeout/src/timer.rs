@@ -13,10 +13,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// too, for a task whose budget is always used up before it comes here: a timer does nothing without budget.
 #[inline]
 pub(crate) fn fired(sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
-    sleep.as_pin_mut().is_some_and(|mut sleep| {
-        let at = sleep.deadline();
-        sleep.as_mut().poll(cx).is_ready() || at <= Instant::now()
-    })
+    sleep.as_pin_mut().is_some_and(|sleep| has_fired(sleep, cx))
+}
+
+/// Whether this timer has fired, by itself or by the clock.
+#[inline]
+pub(crate) fn has_fired(mut sleep: Pin<&mut Sleep>, cx: &mut Context<'_>) -> bool {
+    let at = sleep.deadline();
+    sleep.as_mut().poll(cx).is_ready() || at <= Instant::now()
 }
 
 /// Arms the timer, and asks it.

@@ -1,13 +1,13 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use donjon_core::{BoxError, CallError, Phase, Reject};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{form::Watch, timer};
 
@@ -18,12 +18,12 @@ pin_project! {
     /// Each of its polls runs in the scope of the call. Once the time has passed, the next read is an error that
     /// carries the refusal ([`Reject::as_rejection`]), whatever was there to be read, and the body inside is dropped:
     /// also one that always has more. A body that says that it has ended ([`Body::is_end_stream`]) is never late. The
-    /// clock is read once for each frame.
+    /// clock is read once for each frame, and a body that is pending allocates its timer.
     pub struct TimedBody<B> {
         #[pin]
         inner: Option<B>,
-        #[pin]
-        sleep: Option<Sleep>,
+        // Boxed, and only once the body is pending: a response is moved through every layer, and a timer is large.
+        sleep: Option<Pin<Box<Sleep>>>,
         watch: Watch,
     }
 }
@@ -60,7 +60,7 @@ where
                 Poll::Ready(Some(Ok(frame))) => return Poll::Ready(Some(Ok(frame))),
                 Poll::Ready(end) => {
                     this.inner.set(None);
-                    this.sleep.set(None);
+                    *this.sleep = None;
                     return Poll::Ready(end.map(|result| result.map_err(CallError::new)));
                 }
                 Poll::Pending => {}
@@ -68,15 +68,14 @@ where
             let Some(at) = this.watch.until else {
                 return Poll::Pending;
             };
-            if this.sleep.is_none() {
-                ready!(timer::arm(this.sleep.as_mut(), at, cx));
-            } else if !timer::fired(this.sleep.as_mut(), cx) {
+            let sleep = this.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            if !timer::has_fired(sleep.as_mut(), cx) {
                 return Poll::Pending;
             }
         }
 
         this.inner.set(None);
-        this.sleep.set(None);
+        *this.sleep = None;
         Poll::Ready(Some(Err(CallError::from_rejection(this.watch.ticket.reject(Phase::Body)))))
     }
 
