@@ -14,7 +14,8 @@ use http_body::{Body, Frame, SizeHint};
 /// What was read comes first, in the chunks in which it came, then whatever follows. Its trailers are kept.
 pub struct CollectedBody<B> {
     pub(super) read: Chunks,
-    pub(super) trailers: Option<HeaderMap>,
+    // Boxed, since they are rare and a response is moved through every layer.
+    pub(super) trailers: Option<Box<HeaderMap>>,
     /// What is not yet read.
     pub(super) rest: Option<B>,
 }
@@ -53,7 +54,6 @@ impl<B> CollectedBody<B> {
     /// # Errors
     ///
     /// The body itself, if [`is_whole`](Self::is_whole) is false.
-    #[expect(clippy::result_large_err, reason = "the error is the body itself, given back")]
     pub fn into_bytes(self) -> Result<Bytes, Self> {
         if self.is_whole() { Ok(self.read.into_bytes()) } else { Err(self) }
     }
@@ -73,7 +73,7 @@ where
         if let Some(rest) = &mut self.rest {
             return Pin::new(rest).poll_frame(cx);
         }
-        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -121,7 +121,7 @@ impl<B: Body<Data = Bytes> + Unpin> CollectedBody<B> {
                             continue;
                         }
                         // Trailers end a body.
-                        Err(frame) => self.trailers = frame.into_trailers().ok(),
+                        Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
                     },
                     Some(Err(error)) => return Poll::Ready(Err(error)),
                     None => {}
