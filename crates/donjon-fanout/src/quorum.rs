@@ -2,12 +2,11 @@ use std::{
     error::Error,
     fmt,
     future::Future,
-    iter::successors,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use donjon_core::{Classify, Outcome, Reject};
+use donjon_core::{Classify, Outcome, Reject, error_chain};
 use futures_core::Stream;
 use tower_service::Service;
 
@@ -238,8 +237,7 @@ impl<T, E: Reject, C: Classify<T, E>> Judge<T, E> for By<C> {
 /// An error with its deepest cause, unless it says that itself.
 fn reason(error: &(dyn Error + 'static)) -> String {
     let text = error.to_string();
-    // A chain is short; the bound cuts one that points at itself.
-    match successors(error.source(), |&error| error.source()).take(64).last().map(ToString::to_string) {
+    match error_chain(error).last().map(ToString::to_string) {
         Some(cause) if !text.contains(&cause) => format!("{text}: {cause}"),
         _ => text,
     }

@@ -211,6 +211,27 @@ fn path_to(path: &serde_path_to_error::Path) -> String {
     path.strip_suffix('.').unwrap_or(path).to_owned()
 }
 
+/// What serde and serde_json call what they find.
+const KINDS: [&str; 17] = [
+    "null",
+    "boolean",
+    "integer",
+    "floating point",
+    "number",
+    "character",
+    "string",
+    "byte array",
+    "unit value",
+    "Option value",
+    "newtype struct",
+    "sequence",
+    "map",
+    "enum",
+    "unit variant",
+    "newtype variant",
+    "tuple variant",
+];
+
 /// serde's message without the value that it quotes: the type of the value, and what was expected, stay.
 fn without_values(message: &str, category: DecodeCategory) -> String {
     // serde_json appends the place.
@@ -218,17 +239,27 @@ fn without_values(message: &str, category: DecodeCategory) -> String {
     if category != DecodeCategory::Shape {
         return message.to_owned();
     }
+    for (unknown, none) in [("unknown variant", ", there are no variants"), ("unknown field", ", there are no fields")]
+    {
+        if message.starts_with(unknown) && message.ends_with(none) {
+            return format!("{unknown}{none}");
+        }
+    }
     // What is expected is a text of the type, and stands last.
-    let (found, expected) = message.rsplit_once(", expected ").unwrap_or((message, ""));
-    if let Some(found) = found.strip_prefix("invalid type: ").or_else(|| found.strip_prefix("invalid value: ")) {
-        let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
-        return format!("found {kind}, expected {expected}");
-    }
-    if found.starts_with("unknown variant ") {
-        return format!("unknown variant, expected {expected}");
-    }
-    if found.starts_with("unknown field ") {
-        return format!("unknown field, expected {expected}");
+    if let Some((found, expected)) = message.rsplit_once(", expected ") {
+        for (prefix, of_what) in [("invalid type: ", ""), ("invalid value: ", " of a wrong value")] {
+            if let Some(found) = found.strip_prefix(prefix) {
+                let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
+                // A type can give any text for what it found.
+                let kind = if KINDS.contains(&kind) { kind } else { "something" };
+                return format!("found {kind}{of_what}, expected {expected}");
+            }
+        }
+        for unknown in ["unknown variant", "unknown field"] {
+            if found.starts_with(unknown) {
+                return format!("{unknown}, expected {expected}");
+            }
+        }
     }
     let known = ["missing field ", "duplicate field ", "invalid length "];
     if known.iter().any(|known| message.starts_with(known)) {

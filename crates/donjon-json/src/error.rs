@@ -1,7 +1,7 @@
 use std::{error::Error, fmt};
 
 use bytes::Bytes;
-use donjon_core::{CallError, Reject, Rejection};
+use donjon_core::{CallError, Reject, Rejection, error_chain};
 use donjon_http::redact;
 use http::{Extensions, HeaderMap, Method, Response, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
@@ -314,8 +314,14 @@ impl fmt::Display for JsonError {
             }
         }
         if f.alternate() {
+            let mut before = String::new();
             for error in self.sources() {
-                write!(f, ": {}", Short(&error.to_string()))?;
+                let text = error.to_string();
+                // An io error says what the error inside of it says.
+                if text != before {
+                    write!(f, ": {}", Short(&text))?;
+                }
+                before = text;
             }
         }
         Ok(())
@@ -335,8 +341,7 @@ impl JsonError {
     }
 
     fn sources(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
-        // A chain is short; the bound keeps one that points at itself from hanging whoever prints it.
-        std::iter::successors(self.source(), |&error| error.source()).take(64)
+        self.source().into_iter().flat_map(error_chain)
     }
 
     /// What is known beyond the status.

@@ -398,7 +398,11 @@ async fn what_is_wrong_with_a_body_is_said() {
         (b"\xff\xfe", DecodeCategory::Utf8 { offset: 0 }, "is not UTF-8 from byte 0 on"),
         (br#"{"id":1}"#, DecodeCategory::Shape, "Item`: missing field `price` (line 1, column 8)"),
         (br#"{"id":1,"id":2}"#, DecodeCategory::Shape, "Item`: duplicate field `id`"),
-        (br#"{"id":-1,"price":1}"#, DecodeCategory::Shape, "Item` at `id`: found integer, expected u64"),
+        (
+            br#"{"id":-1,"price":1}"#,
+            DecodeCategory::Shape,
+            "Item` at `id`: found integer of a wrong value, expected u64",
+        ),
         (b"null", DecodeCategory::Shape, "Item`: found null, expected struct Item"),
         (b"[1]", DecodeCategory::Shape, "invalid length 1, expected struct Item with 2 elements"),
     ] {
@@ -441,14 +445,32 @@ async fn the_message_of_a_type_does_not_quote_the_body() {
             Err(serde::de::Error::custom(format!("I do not like {text}")))
         }
     }
+    #[derive(Debug)]
+    struct Other;
+
+    impl<'de> Deserialize<'de> for Other {
+        fn deserialize<D: serde::Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+            let text = String::deserialize(json)?;
+            Err(serde::de::Error::invalid_value(serde::de::Unexpected::Other(&text), &"a date"))
+        }
+    }
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+
+    let nothing = always(json("{\"a, expected s3cret\":1}")).get("/x").send::<Nothing>().await.unwrap_err();
+    let reason = format!("{:?}", nothing.decode_error().unwrap());
+    assert!(reason.contains("\"unknown field, there are no fields\""), "{reason}");
     let api = always(json("\"s3cret, expected \\\"x\\\"\""));
+    let other = api.get("/x").send::<Other>().await.unwrap_err();
+    assert!(other.to_string().contains("found something of a wrong value, expected a date"), "{other}");
     let kind = api.get("/x").send::<Kind>().await.unwrap_err();
     assert!(kind.to_string().contains("unknown variant, expected `one`"), "{kind}");
     let picky = api.get("/x").send::<Picky>().await.unwrap_err();
     assert!(picky.to_string().contains("the type refused the value"), "{picky}");
     let number = api.get("/x").send::<u8>().await.unwrap_err();
     assert!(number.to_string().contains("found string, expected u8"), "{number}");
-    for error in [kind, picky, number] {
+    for error in [kind, picky, number, other] {
         assert!(!format!("{error} {error:?} {error:#} {error:#?}").contains("s3cret"), "{error:?}");
         assert!(error.decode_error().unwrap().snippet().contains("s3cret"));
     }
@@ -519,7 +541,7 @@ async fn a_failure_says_its_deepest_reason_in_one_line() {
     let error = api.get("/x").send::<()>().await.unwrap_err();
     let start = "GET https://api.example.com/x: the call failed without a response";
     assert_eq!(error.to_string(), format!("{start}: no\\nroute"));
-    assert_eq!(format!("{error:#}"), format!("{start}: cannot connect: no\\nroute"));
+    assert_eq!(format!("{error:#}"), format!("{start}: cannot connect: no\\nroute"), "and nothing twice");
 }
 
 #[tokio::test]
