@@ -8,6 +8,7 @@ use std::{
 };
 
 use http::Response;
+use hyper::upgrade::OnUpgrade;
 
 use crate::{TransportBody, TransportError, background::in_foreground, origin::Origin};
 
@@ -20,15 +21,23 @@ pub struct ResponseFuture {
 
 enum State {
     // hyper-util's future is one box inside.
-    Running(hyper_util::client::legacy::ResponseFuture),
+    Running {
+        inner: hyper_util::client::legacy::ResponseFuture,
+        /// Whether the request asked to change the protocol.
+        upgrades: bool,
+    },
     Failed(Option<TransportError>),
 }
 
 // ===== impl ResponseFuture =====
 
 impl ResponseFuture {
-    pub(crate) fn new(inner: hyper_util::client::legacy::ResponseFuture, origin: Option<Origin>) -> Self {
-        Self { state: State::Running(inner), origin }
+    pub(crate) fn new(
+        inner: hyper_util::client::legacy::ResponseFuture,
+        origin: Option<Origin>,
+        upgrades: bool,
+    ) -> Self {
+        Self { state: State::Running { inner, upgrades }, origin }
     }
 
     pub(crate) fn failed(error: TransportError) -> Self {
@@ -42,11 +51,17 @@ impl Future for ResponseFuture {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         match &mut this.state {
-            State::Running(inner) => {
+            State::Running { inner, upgrades } => {
                 let result = ready!(in_foreground(|| Pin::new(inner).poll(cx)));
                 let origin = this.origin.take();
                 Poll::Ready(match result {
-                    Ok(response) => Ok(response.map(|body| TransportBody::new(body, origin))),
+                    Ok(mut response) => {
+                        if !*upgrades {
+                            // It holds the connection, and its place, for as long as anybody keeps the head.
+                            response.extensions_mut().remove::<OnUpgrade>();
+                        }
+                        Ok(response.map(|body| TransportBody::new(body, origin)))
+                    }
                     Err(error) => Err(TransportError::client(origin, error)),
                 })
             }

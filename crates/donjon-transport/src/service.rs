@@ -5,7 +5,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderValue, Method, Request, Response, Uri, Version, header::CONTENT_LENGTH};
+use http::{
+    HeaderValue, Method, Request, Response, Uri, Version,
+    header::{CONTENT_LENGTH, UPGRADE},
+};
 use http_body::Body;
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use tower_service::Service;
@@ -89,7 +92,8 @@ where
             *request.uri_mut() = Uri::from_parts(parts).expect("the parts of a URI with a simpler authority");
         }
         let origin = Origin::of(request.uri());
-        ResponseFuture::new(self.shared.client.request(request), origin)
+        let upgrades = request.headers().contains_key(UPGRADE);
+        ResponseFuture::new(self.shared.client.request(request), origin, upgrades)
     }
 }
 

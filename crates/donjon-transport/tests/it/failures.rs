@@ -207,3 +207,21 @@ async fn a_refusal_that_a_request_body_brings_in_an_io_error_is_found() {
     let error = transport().oneshot(request).await.unwrap_err();
     assert_eq!(error.as_rejection().map(Rejection::kind), Some(RejectionKind::RateLimited), "{}", chain(&error));
 }
+
+/// hyper keeps such a connection for whoever takes it over, with the response head.
+#[tokio::test]
+async fn a_change_of_protocol_that_nobody_asked_for_holds_no_connection() {
+    let answer = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n";
+    let address = scripted(answer).await;
+    let client = Transport::builder().connections_per_host(1).connect_timeout(Duration::from_secs(10)).build();
+    let mut heads = Vec::new();
+    for _ in 0..3 {
+        let response = client.clone().oneshot(get(format!("http://{address}/"))).await.unwrap();
+        assert_eq!(response.status(), 101);
+        heads.push(response.into_parts().0);
+    }
+    let mut asks = get(format!("http://{address}/"));
+    asks.headers_mut().insert("upgrade", "other".parse().unwrap());
+    let mut taken_over = client.clone().oneshot(asks).await.unwrap();
+    hyper::upgrade::on(&mut taken_over).await.unwrap();
+}
