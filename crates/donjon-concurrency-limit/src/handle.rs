@@ -36,7 +36,8 @@ pub struct Stats {
     /// How many were refused without having waited as long as they may: no room in the queue, a limit of 0, a wait of
     /// 0, a deadline that had passed at the door, or the rules of the two-lane queue.
     pub refused: u64,
-    /// How many gave up after having waited: for the longest wait, or up to their deadline.
+    /// How many gave up after having waited: for the longest wait, or up to their deadline. One whose turn came
+    /// after its deadline is among the admitted as well.
     pub timed_out: u64,
     /// How many were dropped while they waited.
     pub cancelled_queued: u64,

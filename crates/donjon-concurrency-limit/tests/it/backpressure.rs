@@ -1,9 +1,13 @@
 //! With backpressure readiness waits for the permit; and what that costs.
 
-use std::task::Poll;
+use std::{task::Poll, time::Duration};
 
 use donjon_concurrency_limit::ConcurrencyLimitLayer;
-use donjon_core::{Phase, RejectionKind::Overloaded};
+use donjon_core::{
+    Phase,
+    RejectionKind::{DeadlineExceeded, Overloaded},
+    Scope,
+};
 use donjon_test::{ProbeHandle, Readiness};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok, task::Spawn};
 use tower::Service;
@@ -139,4 +143,19 @@ async fn a_call_without_readiness_takes_its_turn_like_any_other() {
     assert_ready_ok!(running.poll());
     assert_pending!(waits.poll());
     assert_eq!(numbers(&handle), [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_after_its_deadline_gives_the_permit_of_its_readiness_back() {
+    let (layer, service, handle) = rig(1);
+    let (mut late, mut next) = (Caller::new(&service), Caller::new(&service));
+    assert_ready_ok!(late.ready());
+    assert_pending!(next.ready());
+    let mut expired = Scope::root().with_timeout(Duration::ZERO);
+    let mut call = expired.enter(|| late.call(0));
+    assert!(next.0.is_woken(), "while the refused call and its service are still alive");
+    assert_eq!(refusal(assert_ready!(call.poll())), (DeadlineExceeded, Phase::Admission));
+    assert_ready_ok!(next.ready());
+    assert_pending!(next.call(1).poll());
+    assert_eq!((numbers(&handle), layer.handle().stats().refused), (vec![1], 1));
 }
