@@ -136,6 +136,16 @@ async fn a_kept_copy_says_that_it_is_torn_and_fails_if_sent_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_copy_that_was_begun_is_not_intact_and_a_new_one_is() {
+    let mut body = ReplayBody::new(Script::new([data("abc"), data("def")]));
+    let kept = body.replay().unwrap();
+    assert!(body.is_intact() && kept.is_intact());
+    body.frame().await.unwrap().unwrap();
+    assert!(!body.is_intact(), "its beginning is gone");
+    assert!(kept.is_intact() && body.replay().unwrap().is_intact());
+}
+
+#[tokio::test]
 async fn a_body_in_very_many_pieces_is_not_kept() {
     for (pieces, replayable) in [(64 + 16, true), (64 + 17, false)] {
         let body = ReplayBody::with_cap(Script::new((0..pieces).map(|_| data("x"))), 1024);

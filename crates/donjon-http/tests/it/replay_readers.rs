@@ -5,7 +5,10 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
 };
 
@@ -92,6 +95,27 @@ fn a_reader_that_leaves_while_it_was_polling_leaves_the_other_one_awake() {
     drop(a);
     gate.open();
     assert!(b.is_woken());
+    assert_eq!(next(&mut b), "1");
+}
+
+#[test]
+fn a_reader_that_has_left_is_not_woken_any_more() {
+    struct Count(AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let (a, mut b, gate) = two([Step::Wait, data("1")], 100);
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let waker = std::task::Waker::from(Arc::clone(&count));
+    let mut a = a.into_inner();
+    assert_pending!(Pin::new(&mut a).poll_frame(&mut std::task::Context::from_waker(&waker)));
+    assert_pending!(poll(&mut b));
+    drop((a, waker));
+    assert_eq!(Arc::strong_count(&count), 1, "its task is not kept");
+    gate.open();
+    assert_eq!(count.0.load(Ordering::Relaxed), 0);
     assert_eq!(next(&mut b), "1");
 }
 
