@@ -1,19 +1,19 @@
 //! Bound what is in flight: a tower concurrency limit with a bounded, deadline-aware queue.
 //!
-//! [`ConcurrencyLimitLayer`] admits at most so many calls at once. Those beyond wait in a queue, which has a bound and a
-//! longest wait, both by default; whoever finds no place, waits too long, or cannot make its deadline is told so by a
+//! [`ConcurrencyLimitLayer`] admits at most so many calls at once. Those beyond wait in a queue, which has a bound and
+//! a longest wait, both by default; whoever finds no place, waits too long, or cannot make its deadline is told so by a
 //! [`Rejection`](donjon_core::Rejection) in the error type of the stack.
 //!
-//! - **Admission happens in `call`.** A service that is ready but not called holds nothing, so neither an idle clone nor
-//!   an idle connection starves others. [`backpressure`](ConcurrencyLimitLayer::backpressure) is the opt-in for those
-//!   who choose by readiness.
+//! - **Admission happens in `call`.** A service that is ready but not called holds nothing, so neither an idle clone
+//!   nor an idle connection starves others. [`backpressure`](ConcurrencyLimitLayer::backpressure) is the opt-in for
+//!   those who choose by readiness.
 //! - **A call is in flight until it has answered**, even if its finished future stays alive. `http` holds on to the end
 //!   of the response body.
 //! - **The queue is fair.** It is first in, first out by the order of `call`, and no newcomer passes those who wait: a
 //!   permit that is given back goes to the first of them. [`two_lane`](ConcurrencyLimitLayer::two_lane) trades that
 //!   for more answers in time when there is too much to do.
-//! - **Deadlines count.** A call whose ambient [`Deadline`](donjon_core::Deadline) has passed is refused at the door, and
-//!   one that waits gives up at its deadline: both are `DeadlineExceeded`, everything else is `Overloaded`.
+//! - **Deadlines count.** A call whose ambient [`Deadline`](donjon_core::Deadline) has passed is refused at the door,
+//!   and one that waits gives up at its deadline: both are `DeadlineExceeded`, everything else is `Overloaded`.
 //!
 //! It does not find the right limit by itself, knows no priorities, and does not limit per time.
 //!

@@ -37,8 +37,8 @@ pub trait Replay: Sized {
         true
     }
 
-    /// Why it cannot be sent again, as a short name (`too-large`), where it knows. Asked after [`replay`](Self::replay) or
-    /// [`is_intact`](Self::is_intact) has said no.
+    /// Why it cannot be sent again, as a short name (`too-large`), where it knows. Asked after [`replay`](Self::replay)
+    /// or [`is_intact`](Self::is_intact) has said no.
     fn refusal(&self) -> Option<&'static str> {
         None
     }

@@ -19,9 +19,9 @@ pub(crate) use self::transport::find;
 /// | a [`Rejection`](donjon_core::Rejection) anywhere in the error | its own outcome |
 /// | any other error | see [`error_outcome`] |
 ///
-/// The first two carry `Retry-After`, read by [`retry_after::parse`]; the clock is read only if the field is there. A 4xx
-/// other than the three is the caller's fault, and so a success of the service. 501 (no such function) and 505 (no such
-/// version of HTTP) depend on the request and not on the moment: another attempt gets the same answer.
+/// The first two carry `Retry-After`, read by [`retry_after::parse`]; the clock is read only if the field is there. A
+/// 4xx other than the three is the caller's fault, and so a success of the service. 501 (no such function) and 505 (no
+/// such version of HTTP) depend on the request and not on the moment: another attempt gets the same answer.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpClassify<C = SystemClock> {
     clock: C,

@@ -11,8 +11,8 @@ pin_project! {
     /// A body that holds a guard (a permit, a place, a span) until it has ended.
     ///
     /// The guard is dropped at the end of the stream, at an error, at a panic, or with the body, whichever comes first;
-    /// and at once if there is nothing to read. A body that says after its last frame that it has ended releases with that frame,
-    /// since nobody needs to poll it again. Nothing else about the body changes.
+    /// and at once if there is nothing to read. A body that says after its last frame that it has ended releases with
+    /// that frame, since nobody needs to poll it again. Nothing else about the body changes.
     ///
     /// # Example
     ///

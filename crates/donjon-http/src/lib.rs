@@ -1,10 +1,10 @@
-//! HTTP's words for donjon: what an HTTP answer means to retry, breaker and limit; which requests may be sent twice; and
-//! the bodies, keys and responses that the layers need where the protocol is HTTP.
+//! HTTP's words for donjon: what an HTTP answer means to retry, breaker and limit; which requests may be sent twice;
+//! and the bodies, keys and responses that the layers need where the protocol is HTTP.
 //!
 //! - [`HttpClassify`]: the [`Outcome`](donjon_core::Outcome) of a response or of a transport error; [`retry_after`].
 //! - [`idempotency`]: whether a request may be sent again when nobody knows whether it was acted on.
-//! - [`ReplayLayer`]: request bodies that can be sent again. [`CollectLayer`]: response bodies that are read inside of the
-//!   call, so that a torn one is a failure of the call. [`GuardedBody`]: a body that holds a permit to its end.
+//! - [`ReplayLayer`]: request bodies that can be sent again. [`CollectLayer`]: response bodies that are read inside of
+//!   the call, so that a torn one is a failure of the call. [`GuardedBody`]: a body that holds a permit to its end.
 //! - [`key`]: which client, host or tenant a request belongs to.
 //! - [`respond`](respond()): refusals as responses, at the edge of a server.
 //! - [`deadline_header`]: what remains of a deadline, on the wire. [`redact`]: addresses without their secrets.
@@ -30,8 +30,8 @@
 //!
 //! # Sharing
 //!
-//! Clones of a [`ReplayLayer`] share its counts; no other layer here has a state. Copies of one [`ReplayBody`] share what was
-//! recorded of it, and are as many readers of one source.
+//! Clones of a [`ReplayLayer`] share its counts; no other layer here has a state. Copies of one [`ReplayBody`] share
+//! what was recorded of it, and are as many readers of one source.
 //!
 //! # Cancellation
 //!

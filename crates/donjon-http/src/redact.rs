@@ -18,7 +18,8 @@ pub struct RedactedText<'a>(&'a str);
 /// Shows this URI without user information and without the values of its query; their places are kept.
 ///
 /// The path is shown: a secret in a path cannot be told from a path. But where the port is no number and an `@` comes
-/// later, as in `https://me:pass/word@host/`, all before that `@` is taken as a password that was not encoded; without an `@` such a port is masked.
+/// later, as in `https://me:pass/word@host/`, all before that `@` is taken as a password that was not encoded; without
+/// an `@` such a port is masked.
 ///
 /// # Example
 ///
@@ -34,8 +35,8 @@ pub const fn uri(uri: &Uri) -> RedactedUri<'_> {
     RedactedUri(uri)
 }
 
-/// Shows a text that is meant as a URL and may not be one, as [`uri`] shows a URL; without its fragment, and with control
-/// characters escaped, so that it stays in its line.
+/// Shows a text that is meant as a URL and may not be one, as [`uri`] shows a URL; without its fragment, and with
+/// control characters escaped, so that it stays in its line.
 ///
 /// ```
 /// use donjon_http::redact;

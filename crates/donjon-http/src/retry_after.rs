@@ -9,9 +9,9 @@ pub const MAX: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// How long the answer with these headers asks to wait, counted from `now`.
 ///
-/// Both forms are read: seconds, and any of the three HTTP dates, whose distance is rounded up to whole seconds, so that
-/// nobody comes back too early; a date in the past is a wait of zero. A value over [`MAX`] is [`MAX`]. What is neither
-/// form is as if it were not there. If the field is there several times, the longest wait holds.
+/// Both forms are read: seconds, and any of the three HTTP dates, whose distance is rounded up to whole seconds, so
+/// that nobody comes back too early; a date in the past is a wait of zero. A value over [`MAX`] is [`MAX`]. What is
+/// neither form is as if it were not there. If the field is there several times, the longest wait holds.
 ///
 /// # Example
 ///

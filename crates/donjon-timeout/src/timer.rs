@@ -12,8 +12,8 @@ use tokio::{
 /// Whether the timer has fired; not, if none is armed.
 ///
 /// It is asked before the inner future is polled, and acted upon only if that one is pending: what is ready in time
-/// wins, and an inner future that always uses up the task's cooperative budget cannot hide the timer. The clock is asked
-/// where the task's budget is used up before it comes here: a timer does nothing without budget.
+/// wins, and an inner future that always uses up the task's cooperative budget cannot hide the timer. The clock is
+/// asked where the task's budget is used up before it comes here: a timer does nothing without budget.
 #[inline]
 pub(crate) fn fired(sleep: Pin<&mut Option<Sleep>>, cx: &mut Context<'_>) -> bool {
     sleep.as_pin_mut().is_some_and(|sleep| has_fired(sleep, cx))

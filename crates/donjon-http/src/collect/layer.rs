@@ -11,8 +11,8 @@ use super::{CollectedBody, DEFAULT_CAP, ResponseFuture};
 
 /// Reads response bodies inside of the call: see the [module](super).
 ///
-/// The error of the stack carries what goes wrong with a body, so it is asked to be [`Reject`]. The body must be `Unpin`,
-/// since it is handed on when it is larger than the cap; box one that is not.
+/// The error of the stack carries what goes wrong with a body, so it is asked to be [`Reject`]. The body must be
+/// `Unpin`, since it is handed on when it is larger than the cap; box one that is not.
 ///
 /// # Example
 ///

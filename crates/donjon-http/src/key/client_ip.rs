@@ -22,8 +22,8 @@ pub struct ClientIp {
 /// The address of the client: of the peer of the connection, unless a number of trusted proxies is stated.
 ///
 /// The peer is read from the extension [`PeerAddr`], or from a bare `SocketAddr`; see [`ClientIp::peer`] for others. An
-/// IPv4 address inside an IPv6 one is the IPv4 address. Of an IPv6 address the first 64 bits are the key, since a client
-/// commonly has all the rest to itself; see [`ClientIp::ipv6_prefix`].
+/// IPv4 address inside an IPv6 one is the IPv4 address. Of an IPv6 address the first 64 bits are the key, since a
+/// client commonly has all the rest to itself; see [`ClientIp::ipv6_prefix`].
 pub const fn client_ip() -> ClientIp {
     ClientIp { peer: peer_of, field: forwarded::x_forwarded_for, proxies: 0, ipv6_prefix: 64 }
 }

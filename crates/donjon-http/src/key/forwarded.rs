@@ -1,7 +1,7 @@
 //! `X-Forwarded-For` and `Forwarded`, read from the right, where the trusted proxies have written.
 //!
-//! The left part comes from strangers. Nothing in it (an open quote, a torn list) may change how the right part reads, so
-//! the lists are taken apart from their ends.
+//! The left part comes from strangers. Nothing in it (an open quote, a torn list) may change how the right part reads,
+//! so the lists are taken apart from their ends.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

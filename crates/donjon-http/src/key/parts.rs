@@ -36,8 +36,8 @@ pub const fn path() -> Path {
     Path
 }
 
-/// The value of this field; the first, if there are several. The keys of fields that hold credentials do not show them in
-/// `Debug`.
+/// The value of this field; the first, if there are several. The keys of fields that hold credentials do not show them
+/// in `Debug`.
 #[must_use]
 pub const fn header(name: HeaderName) -> Header {
     Header { name }

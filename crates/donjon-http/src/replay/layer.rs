@@ -14,8 +14,8 @@ use tower_service::Service;
 
 use super::{DEFAULT_CAP, NotReplayable, ReplayBody};
 
-/// Makes the body of each request one that can be sent again: see the [module](super). It goes outside of the layers that
-/// send again.
+/// Makes the body of each request one that can be sent again: see the [module](super). It goes outside of the layers
+/// that send again.
 ///
 /// # Sharing
 ///

@@ -40,8 +40,8 @@ pub struct Plain;
 
 // ===== Responses =====
 
-/// The refusal as an HTTP response: its status, `Retry-After` in whole seconds rounded up if it says when, and a problem
-/// document (RFC 9457) of the generic type `about:blank`, with the kind of the refusal as its `code`.
+/// The refusal as an HTTP response: its status, `Retry-After` in whole seconds rounded up if it says when, and a
+/// problem document (RFC 9457) of the generic type `about:blank`, with the kind of the refusal as its `code`.
 ///
 /// It does not say which layer refused, nor in which phase: that is the server's own business.
 ///

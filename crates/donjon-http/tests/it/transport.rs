@@ -237,8 +237,8 @@ async fn a_whole_body_is_read_and_a_failed_status_streams() {
 
 #[tokio::test]
 async fn an_early_answer_does_not_tear_the_replay() {
-    // The server answers the first request as soon as it has its first chunk, and goes on reading it. The source has more
-    // only when the second request has brought that chunk too: from there both read on.
+    // The server answers the first request as soon as it has its first chunk, and goes on reading it. The source has
+    // more only when the second request has brought that chunk too: from there both read on.
     let script = Script::new([data("12"), Step::Wait, data("34"), Step::Wait, data("56")]);
     let gate = script.gate();
     let (requests, mut received) = tokio::sync::mpsc::unbounded_channel();
@@ -337,7 +337,8 @@ async fn a_stream_that_is_reset_after_its_head_was_answered_whatever_the_reason(
     }
 }
 
-/// Speaks HTTP/2 by hand: answers the first `HEADERS` with a `GOAWAY` that names this stream as the last one that counts.
+/// Speaks HTTP/2 by hand: answers the first `HEADERS` with a `GOAWAY` that names this stream as the last one that
+/// counts.
 async fn go_away(mut io: TcpStream, last_stream: u32) {
     let mut preface = [0; 24];
     io.read_exact(&mut preface).await.unwrap();

@@ -126,8 +126,8 @@ where
     }
 }
 
-/// The time starts: the shortest of what the layer, the caller of `call` and whoever polls now allow. Where nobody outside
-/// has a deadline no clock is read.
+/// The time starts: the shortest of what the layer, the caller of `call` and whoever polls now allow. Where nobody
+/// outside has a deadline no clock is read.
 #[inline]
 fn begin(scope: &mut Scope, timeout: Option<Duration>) {
     if let Some(timeout) = timeout {

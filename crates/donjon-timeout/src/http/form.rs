@@ -60,7 +60,8 @@ impl DeadlineLayer<Http> {
     ///
     /// - A [`RequestTimeout`] or a [`Deadline`] in its extensions replaces the layer's timeout, and may be longer.
     /// - The fields `grpc-timeout` and `x-request-timeout-ms`, with which a client says how long it still waits,
-    ///   shorten the time and never lengthen it; what is not a timeout is ignored. [`ignore_headers`] switches that off.
+    ///   shorten the time and never lengthen it; what is not a timeout is ignored. [`ignore_headers`] switches that
+    ///   off.
     ///
     /// # Example
     ///
