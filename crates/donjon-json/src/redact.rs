@@ -42,6 +42,9 @@ pub struct RedactedUrl<'a>(&'a Uri);
 /// Headers as they may be shown.
 pub(crate) struct RedactedHeaders<'a>(pub(crate) &'a HeaderMap);
 
+/// The value of a `Link` header (RFC 8288) as it may be shown: `<url>; rel=next, <url>`.
+struct Links<'a>(&'a str);
+
 /// A text of the peer as it may stand in a line: escaped, and at most 200 characters of it.
 pub(crate) struct Short<'a>(pub(crate) &'a str);
 
@@ -91,6 +94,8 @@ impl fmt::Debug for RedactedHeaders<'_> {
         for (name, value) in self.0 {
             if is_secret(name, value) {
                 map.entry(name, &format_args!("{MASK}"));
+            } else if *name == header::LINK {
+                map.entry(name, &Links(&String::from_utf8_lossy(value.as_bytes())));
             } else if is_url(name) {
                 let text = String::from_utf8_lossy(value.as_bytes());
                 map.entry(name, &redact::text(&text));
@@ -99,6 +104,18 @@ impl fmt::Debug for RedactedHeaders<'_> {
             }
         }
         map.finish()
+    }
+}
+
+impl fmt::Debug for Links<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut pieces = self.0.split('<');
+        write!(f, "{}", pieces.next().unwrap_or_default().escape_debug())?;
+        for piece in pieces {
+            let (url, rest) = piece.split_at(piece.find('>').unwrap_or(piece.len()));
+            write!(f, "<{}{}", redact::text(url), rest.escape_debug())?;
+        }
+        Ok(())
     }
 }
 
@@ -114,7 +131,7 @@ pub(crate) fn is_secret_name(name: &HeaderName) -> bool {
 }
 
 fn is_url(name: &HeaderName) -> bool {
-    [header::LOCATION, header::CONTENT_LOCATION, header::REFERER, header::LINK].contains(name)
+    [header::LOCATION, header::CONTENT_LOCATION, header::REFERER, header::REFRESH].contains(name)
 }
 
 #[cfg(test)]

@@ -136,3 +136,17 @@ async fn an_error_stays_in_its_line() {
         assert!(!text.contains(char::is_control), "{text:?}");
     }
 }
+
+#[tokio::test]
+async fn each_address_of_a_link_header_is_masked() {
+    let link = format!("<https://a/?p=1>; rel=next, <https://me:{SECRET}@b/?t={SECRET}&u={SECRET}>; rel=\"last\"");
+    let (api, _) = api(move |_| {
+        let mut response = answer(404, "text/plain", "");
+        response.headers_mut().insert("link", link.parse().unwrap());
+        response.headers_mut().insert("refresh", format!("1; url=https://a/?t={SECRET}").parse().unwrap());
+        response
+    });
+    let text = format!("{:?}", api.get("/x").send::<u8>().await.unwrap_err());
+    shows_no_secret(&text);
+    assert!(text.contains("<https://a/?p=***>; rel=next, <https://***@b/?t=***&u=***>; rel="), "{text}");
+}
