@@ -32,7 +32,7 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// Whether the peer can have acted on a call that failed.
+/// Whether the peer can have acted on a call that failed. Exhaustive on purpose, as [`Outcome`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sent {
     /// Nothing reached the peer's application (connection refused, cancelled before it was written, HTTP/2

