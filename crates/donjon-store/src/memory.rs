@@ -326,7 +326,10 @@ where
             Some(weigher) => weigher.weigh(&key, &entry.value),
             None => 1,
         };
+        let hash = self.hasher.hash_one(&key);
         let slot = Slot {
+            // Half of the hash is enough.
+            id: hash as u32,
             weight: weight.saturating_add(self.settings.overhead).max(1),
             lifetime,
             number: token.number(),
@@ -334,8 +337,7 @@ where
             cost: micros(entry.cost),
             value: entry.value,
         };
-        let hash = self.hasher.hash_one(&key);
-        let mut evicted = Evicted::default();
+        let mut evicted = Evicted::by(slot.id);
         let mut replaced = None;
         let stored = {
             let _ordered = self.generations.lock_key(hash);
@@ -370,7 +372,15 @@ where
             *replaced = self.cache.remove(&key);
             return Stored::TooHeavy { weight: slot.weight, largest: self.settings.largest };
         }
-        self.cache.insert_with_lifecycle(key, slot, evicted);
+        // The engine makes room for a heavier value only after it has taken the place of the old one, and may choose that
+        // very entry. It then remembers the key, or not even that, and takes the value as a new one.
+        let mut next = Some((key, slot));
+        for _ in 0..3 {
+            let Some((key, slot)) = next else { break };
+            self.cache.insert_with_lifecycle(key, slot, evicted);
+            next = evicted.bounced.take();
+        }
+        *replaced = next;
         Stored::Kept
     }
 

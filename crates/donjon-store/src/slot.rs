@@ -1,6 +1,6 @@
 //! What is kept for an entry, and how the engine weighs and evicts it.
 
-use std::{marker::PhantomData, time::Duration};
+use std::{marker::PhantomData, mem, time::Duration};
 
 use quick_cache::{Lifecycle, Weighter};
 
@@ -18,6 +18,8 @@ pub(crate) struct Slot<V> {
     pub(crate) marks: Marks,
     /// Microseconds, at most 71 minutes.
     pub(crate) cost: u32,
+    /// Half of the key's hash: by it an insertion knows its own entry among the evicted.
+    pub(crate) id: u32,
 }
 
 #[derive(Clone)]
@@ -29,6 +31,10 @@ pub(crate) struct Evicting;
 
 pub(crate) struct Evicted<K, V> {
     pub(crate) count: u64,
+    /// What was inserted, and had to go itself.
+    pub(crate) bounced: Option<(K, Slot<V>)>,
+    own: Option<u32>,
+    evicting: bool,
     first: Option<(K, Slot<V>)>,
     more: Vec<(K, Slot<V>)>,
 }
@@ -79,11 +85,17 @@ impl<K, V> Lifecycle<K, Slot<V>> for Evicting {
     type RequestState = Evicted<K, V>;
 
     fn before_evict(&self, evicted: &mut Evicted<K, V>, _: &K, _: &mut Slot<V>) {
-        // Not called for a value that another one replaces.
-        evicted.count += 1;
+        // Not called for a value that another one replaces: that one only comes to `on_evict`.
+        evicted.evicting = true;
     }
 
     fn on_evict(&self, evicted: &mut Evicted<K, V>, key: K, slot: Slot<V>) {
+        let evicting = mem::take(&mut evicted.evicting);
+        if evicting && evicted.own == Some(slot.id) {
+            evicted.bounced = Some((key, slot));
+            return;
+        }
+        evicted.count += u64::from(evicting);
         if evicted.first.is_none() {
             evicted.first = Some((key, slot));
         } else {
@@ -94,8 +106,15 @@ impl<K, V> Lifecycle<K, Slot<V>> for Evicting {
 
 // ===== impl Evicted =====
 
+impl<K, V> Evicted<K, V> {
+    /// For the insertion of the entry with this id.
+    pub(crate) fn by(id: u32) -> Self {
+        Self { own: Some(id), ..Self::default() }
+    }
+}
+
 impl<K, V> Default for Evicted<K, V> {
     fn default() -> Self {
-        Self { count: 0, first: None, more: Vec::new() }
+        Self { count: 0, bounced: None, own: None, evicting: false, first: None, more: Vec::new() }
     }
 }
