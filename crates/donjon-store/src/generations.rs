@@ -34,14 +34,20 @@ pub(crate) enum Marks {
 impl Generations {
     /// With so many places for tags, at least one.
     pub(crate) fn new(tag_places: u16) -> Self {
-        Self {
+        let generations = Self {
             last: AtomicU64::new(0),
             all: AtomicU64::new(0),
             tags: OnceLock::new(),
             keys: OnceLock::new(),
             tag_places: tag_places.max(1),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+        };
+        if cfg!(donjon_loom) {
+            // loom does not see that a `OnceLock` orders its making and its use.
+            generations.tags();
+            generations.keys();
         }
+        generations
     }
 
     /// The number of the last removal: what is made from now on is newer than that.
@@ -84,19 +90,25 @@ impl Generations {
 
     /// The key (by its hash) is removed now. Only under the key's lock.
     pub(crate) fn remove_key(&self, hash: u64) {
-        let keys = self.keys.get_or_init(|| places(KEY_PLACES));
-        self.raise(&keys[key_place(hash)]);
+        self.raise(&self.keys()[key_place(hash)]);
     }
 
     /// The tag at this place is removed now.
     pub(crate) fn remove_tag(&self, place: u16) {
-        let tags = self.tags.get_or_init(|| places(usize::from(self.tag_places) + 1));
-        self.raise(&tags[usize::from(place)]);
+        self.raise(&self.tags()[usize::from(place)]);
     }
 
     /// Everything is removed now.
     pub(crate) fn remove_all(&self) {
         self.raise(&self.all);
+    }
+
+    fn keys(&self) -> &[AtomicU64] {
+        self.keys.get_or_init(|| places(KEY_PLACES))
+    }
+
+    fn tags(&self) -> &[AtomicU64] {
+        self.tags.get_or_init(|| places(usize::from(self.tag_places) + 1))
     }
 
     fn raise(&self, place: &AtomicU64) {

@@ -3,7 +3,10 @@ use std::{
     convert::Infallible,
     fmt,
     hash::{BuildHasher, Hash},
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use donjon_core::Fresh;
@@ -230,7 +233,7 @@ where
     #[must_use]
     pub fn stats(&self) -> Stats {
         let shared = &*self.shared;
-        let read = |counter: &crate::sync::AtomicU64| counter.load(Ordering::Relaxed);
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             entries: shared.cache.len(),
             weight: shared.cache.weight(),

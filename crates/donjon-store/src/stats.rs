@@ -1,4 +1,4 @@
-use crate::sync::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Figures of a [`MemoryStore`](crate::MemoryStore), over all its clones. Hits and misses are for whoever asks to
 /// count.
