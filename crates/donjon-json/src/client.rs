@@ -176,8 +176,9 @@ impl<S, B> JsonClient<S, B> {
     /// its status.
     ///
     /// `303` makes the call a `GET` (a `HEAD` stays one), `301` and `302` make a `POST` a `GET`, `307` and `308` send
-    /// the same again. To another origin no secret header goes along. A loop, one redirect too many, and a `Location`
-    /// that leads nowhere are errors of the kind [`Redirect`](crate::JsonErrorKind::Redirect).
+    /// the same again. To another origin no secret header goes along. A loop, one redirect too many, a `Location`
+    /// that leads nowhere, and one from `https` to `http` that would take the body along are errors of the kind
+    /// [`Redirect`](crate::JsonErrorKind::Redirect).
     #[must_use]
     pub fn follow_redirects(mut self, limit: u32) -> Self {
         self.config_mut().redirects = limit;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use donjon_http::redact;
-use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, header, uri::Scheme};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use crate::{
@@ -83,6 +83,9 @@ impl<S> Follow<S> {
                 self.headers.remove(name);
             }
         }
+        if !self.body.is_empty() && is_downgrade(here, &there) {
+            return Err(format!("{status} to {shown}, which would send the body in clear").into());
+        }
         self.visited.push((method.clone(), there.clone()));
         let mut request = Request::new(self.body.clone());
         *request.method_mut() = method;
@@ -102,6 +105,11 @@ fn percent_encoded(location: &[u8]) -> String {
 /// Whether two URLs are the same, however they are written.
 fn is_same(a: &Uri, b: &Uri) -> bool {
     a.path_and_query() == b.path_and_query() && same_origin(a, b)
+}
+
+/// Whether what was encrypted on the way to the one is not on the way to the other.
+fn is_downgrade(from: &Uri, to: &Uri) -> bool {
+    from.scheme() == Some(&Scheme::HTTPS) && to.scheme() != Some(&Scheme::HTTPS)
 }
 
 /// RFC 9110, section 15.4, as browsers do it: `303` makes all but `HEAD` a `GET`, `301` and `302` make a `POST` a `GET`,

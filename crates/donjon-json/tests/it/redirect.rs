@@ -164,6 +164,17 @@ async fn a_location_that_leads_nowhere_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_body_that_was_encrypted_is_not_sent_on_in_clear() {
+    let (api, log) = api(route(&[("/a", 307, "http://api.example.com/b"), ("/c", 303, "http://api.example.com/d")]));
+    let error = api.put("/a").json(&"s3cret").follow_redirects(1).send::<u8>().await.unwrap_err();
+    assert_eq!(error.kind(), JsonErrorKind::Redirect);
+    assert!(error.to_string().ends_with("http://api.example.com/b, which would send the body in clear"), "{error}");
+    assert_eq!(log.all().len(), 1);
+    // Where the body is dropped, there is nothing to hide.
+    assert_eq!(api.put("/c").json(&"s3cret").follow_redirects(1).send::<u8>().await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn a_location_that_is_not_encoded_is_followed_as_browsers_do() {
     let (api, log) = api(|seen| match seen.uri().path() {
         "/a" => Response::builder()
