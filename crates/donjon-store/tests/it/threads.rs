@@ -56,7 +56,7 @@ fn nobody_finds_what_was_removed(remove: impl Fn(&MemoryStore<Slow, u64>) + Sync
         scope.spawn(|| {
             let mut version = 0;
             // Until enough was found in between, and in any case to an end.
-            while version < 2_000 || (found.load(SeqCst) < 100 && version < 1_000_000) {
+            while version < 8_000 || (found.load(SeqCst) < 100 && version < 1_000_000) {
                 version += 1;
                 source.store(version, SeqCst);
                 remove(&store);
