@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Buf;
-use donjon_core::{Classify, Outcome, Replay};
+use donjon_core::{Classify, Deadline, Outcome, Replay};
 use donjon_http::{HttpClassify, idempotency};
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
@@ -111,7 +111,8 @@ impl<C> RetryLayer<Http<C>> {
     }
 
     /// How much of a failed response is read, and for how long, so that its connection can be used again. Default 64 KiB
-    /// and 50 ms; with 0 bytes nothing is read, with a time of 0 only what is there already.
+    /// and 50 ms; with 0 bytes nothing is read, with a time of 0 only what is there already. It takes no more than half of
+    /// what is left of the deadline.
     pub fn drain(self, bytes: u64, time: Duration) -> Self {
         self.map_policy(|http| http.drain(bytes, time))
     }
@@ -248,7 +249,12 @@ impl<B: Body> Future for Drain<B> {
             }
         }
         let time = *this.time;
-        this.timer.get_or_insert_with(|| Box::pin(sleep(time))).as_mut().poll(cx)
+        let timer = this.timer.get_or_insert_with(|| {
+            // A connection is not worth the call: the retry needs time too.
+            let left = Deadline::current().remaining();
+            Box::pin(sleep(left.map_or(time, |left| time.min(left / 2))))
+        });
+        timer.as_mut().poll(cx)
     }
 }
 

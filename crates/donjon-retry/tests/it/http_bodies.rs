@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use donjon_core::CallError;
+use donjon_core::{CallError, Deadline};
 use donjon_http::{CollectLayer, Idempotent, ReplayBody, ReplayLayer};
 use donjon_retry::{Backoff, Http, Jitter, NoRetry, RetryInfo, RetryLayer};
 use http::{Request, Response};
@@ -128,6 +128,32 @@ async fn a_failed_response_is_not_read_for_longer_than_50_ms_and_the_wait_counts
     assert_eq!(seen, (2048, MS(50), MS(1000)));
     let seen = failed_with(waiting(MS(0)), |log| Scripted::new(2, End::Never, log)).await;
     assert_eq!(seen, (2048, MS(50), MS(50)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_a_failed_response_leaves_time_for_the_retry() {
+    let call = failed_with(waiting(MS(5)), |log| Scripted::new(2, End::Never, log));
+    let seen = Deadline::after(MS(20)).scope(call).await;
+    assert_eq!(seen, (2048, MS(10), MS(10)), "half of what is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_while_the_failed_response_is_read_it_has_cost_nothing() {
+    let layer = waiting(MS(5));
+    let log = Arc::new(Log::default());
+    let body = Arc::new(Mutex::new(Some(Scripted::new(1, End::Never, &log))));
+    let upstream = service_fn(move |_: Request<Empty<Bytes>>| {
+        let body = body.lock().unwrap().take().expect("there is no second attempt");
+        async { Ok::<_, CallError>(Response::builder().status(503).body(body).unwrap()) }
+    });
+    let mut call = Box::pin(layer.layer(upstream).oneshot(Request::new(Empty::new())));
+    tokio::time::timeout(MS(20), &mut call).await.expect_err("it reads");
+    assert_eq!((layer.handle().budget().stats().tokens, layer.handle().stats().retrying), (23.0, 1));
+    drop(call);
+    assert!(log.dropped.lock().unwrap().is_some());
+    let stats = layer.handle().stats();
+    assert_eq!((stats.retrying, stats.cancelled, stats.retries), (0, 1, 0));
+    assert_eq!(layer.handle().budget().stats().tokens, 24.0);
 }
 
 #[tokio::test(start_paused = true)]
