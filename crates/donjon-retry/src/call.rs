@@ -169,13 +169,32 @@ where
 
     /// Whether a call that failed so is sent again, and after how long. A yes has paid for it.
     fn consider(&mut self, outcome: Outcome, rejection: Option<RejectionKind>) -> Result<Duration, NoRetry> {
-        let Config { policy, settings, state } = &*self.config;
+        let Config { settings, state, .. } = &*self.config;
         let cost = match (outcome, rejection) {
             (Outcome::Success | Outcome::Permanent | Outcome::Cancelled, _) => return Err(NoRetry::NotRetryable),
             (Outcome::Throttled { .. }, _) => Cost::Throttled,
             (_, Some(RejectionKind::AttemptTimeout)) => Cost::Timeout,
             _ => Cost::Failure,
         };
+        let wait = self.wait(outcome, rejection, cost).inspect_err(|_| {
+            // What a layer of ours refused is no failure of the service.
+            if !matches!(outcome, Outcome::Refused { .. }) {
+                settings.budget.record_failure(cost);
+            }
+        })?;
+        let withdrawal = settings.budget.withdraw(cost).ok_or(NoRetry::BudgetExhausted)?;
+
+        let retrying = self.retrying.get_or_insert_with(|| Box::new(Retrying::new(Arc::clone(state))));
+        retrying.withdrawal = Some(withdrawal);
+        retrying.receipt = None;
+        retrying.previous_wait = wait;
+        settings.tell(&RetryEvent::Retrying { attempt: self.attempt, outcome, wait });
+        Ok(wait)
+    }
+
+    /// How long to wait before this call is sent again, if only the budget can still forbid it.
+    fn wait(&self, outcome: Outcome, rejection: Option<RejectionKind>, cost: Cost) -> Result<Duration, NoRetry> {
+        let Config { policy, settings, state } = &*self.config;
         let deadline = Deadline::current();
         // Somebody who knows the same deadline found it too close: another try would only hear the same.
         if rejection == Some(RejectionKind::DeadlineExceeded) && outcome.is_unsent() && !deadline.is_never() {
@@ -189,10 +208,7 @@ where
         }
         match &self.again {
             Again::With { kept, .. } => policy.check(kept).map_err(|why| NoRetry::NotReplayable(why.0))?,
-            Again::No(reason) => {
-                settings.budget.record_failure(cost);
-                return Err(*reason);
-            }
+            Again::No(reason) => return Err(*reason),
         }
 
         let others = state.retrying.load(Ordering::Relaxed).saturating_add(u32::from(self.retrying.is_none()));
@@ -216,13 +232,6 @@ where
         if asked > settings.max_retry_after {
             return Err(NoRetry::WaitTooLong);
         }
-        let withdrawal = settings.budget.withdraw(cost).ok_or(NoRetry::BudgetExhausted)?;
-
-        let retrying = self.retrying.get_or_insert_with(|| Box::new(Retrying::new(Arc::clone(state))));
-        retrying.withdrawal = Some(withdrawal);
-        retrying.receipt = None;
-        retrying.previous_wait = wait;
-        settings.tell(&RetryEvent::Retrying { attempt: self.attempt, outcome, wait });
         Ok(wait)
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use donjon_core::{CallError, Outcome, Ratio, RejectionKind};
-use donjon_retry::{Backoff, Budget, Jitter, NoRetry, RetryLayer};
+use donjon_core::{CallError, Deadline, Outcome, Ratio, RejectionKind};
+use donjon_retry::{Backoff, Budget, Jitter, NoRetry, RetryLayer, Standard};
 use tower::{Layer, ServiceExt};
 
 use crate::support::{Reply, Upstream};
@@ -118,4 +118,27 @@ async fn grpc_counts_the_last_failure_too() {
     let layer = RetryLayer::default().max_attempts(2).budget(Budget::grpc(10, Ratio::ZERO));
     layer.layer(Upstream::failing()).oneshot(1_u64).await.expect_err("it is down");
     assert_eq!(tokens(&layer), 8.0, "two attempts failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn grpc_counts_each_failure_whatever_keeps_it_from_being_sent_again() {
+    let budget = || Budget::grpc(10, Ratio::ZERO);
+    let wait = Backoff::constant(Duration::from_secs(1)).jitter(Jitter::None);
+
+    let once = RetryLayer::default().max_attempts(1).budget(budget());
+    once.layer(Upstream::failing()).oneshot(1_u64).await.expect_err("it is down");
+    assert_eq!(tokens(&once), 9.0, "retries are off");
+
+    let late = RetryLayer::default().backoff(wait).budget(budget());
+    let call = late.layer(Upstream::failing()).oneshot(1_u64);
+    Deadline::after(Duration::from_millis(500)).scope(call).await.expect_err("it is down");
+    assert_eq!(tokens(&late), 9.0, "the deadline is too close");
+
+    let unsafe_twice = RetryLayer::new(Standard::new().not_idempotent()).budget(budget());
+    unsafe_twice.layer(Upstream::failing()).oneshot(1_u64).await.expect_err("it is down");
+    assert_eq!(tokens(&unsafe_twice), 9.0, "not idempotent");
+
+    let refused = RetryLayer::default().max_attempts(1).budget(budget());
+    refused.layer(Upstream::new(|_| Reply::Refuse(None))).oneshot(1_u64).await.expect_err("refused");
+    assert_eq!(tokens(&refused), 10.0, "what a layer of ours refused is no failure of the service");
 }
