@@ -34,7 +34,8 @@ pub enum Jitter {
     /// Anything from 0 to the whole delay. Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
     #[default]
     Full,
-    /// From the base to three times the wait before, within the cap (same source).
+    /// From the base to three times the wait before, within the cap; the base stands for the wait before the first (same
+    /// source).
     Decorrelated,
     /// The delay, more or less at most this share of it; gRPC's is 0.2.
     Spread(Ratio),
@@ -183,11 +184,11 @@ impl Backoff {
         }
     }
 
-    /// The shortest wait that is right for this step: the hint, where hints are honoured whole; else 0.
+    /// The shortest wait that is right for this step: the hint, where hints are followed whole or exactly; else 0.
     #[must_use]
     pub fn at_least(&self, step: &Step) -> Duration {
         match (step.hint, self.hints) {
-            (Some(hint), Hints::Whole) => hint,
+            (Some(hint), Hints::Whole | Hints::Exact) => hint,
             _ => Duration::ZERO,
         }
     }
@@ -199,7 +200,7 @@ impl Backoff {
             Jitter::None => full,
             Jitter::Decorrelated => {
                 let base = self.base(step).min(self.cap);
-                let most = step.previous.saturating_mul(3).max(base);
+                let most = step.previous.max(base).saturating_mul(3);
                 base.saturating_add(scale(most - base, random)).min(self.cap)
             }
             Jitter::Spread(share) => {

@@ -207,7 +207,8 @@ impl Budget {
         }
     }
 
-    /// A call failed and no retry is asked for (it was the last attempt). Changes a [`Budget::grpc`] alone.
+    /// A call failed and no retry is asked for: it was the last attempt, or something else forbids another one. Changes a
+    /// [`Budget::grpc`] alone.
     pub fn record_failure(&self, cost: Cost) {
         if let Rule::Throttle { .. } = self.inner.settings.rule {
             self.inner.charge(self.inner.price(cost));

@@ -171,6 +171,7 @@ fn t4_grpc_backoff_is_spread_by_a_fifth() {
     assert_eq!(backoff.delay(&Step::new(1), u64::MAX), MS(1200));
     assert_eq!(backoff.delay(&Step::new(3), u64::MAX), MS(4800));
     assert_eq!(backoff.delay(&Step::new(1).hint(Some(MS(3))), u64::MAX), MS(3));
+    assert_eq!(backoff.at_least(&Step::new(1).hint(Some(S(3)))), S(3));
 }
 
 /// Finagle, RetryBudgetTest.scala: over 10,000 pairs of a deposit and a withdrawal `n * p` are granted, and the reserve
@@ -214,7 +215,7 @@ fn decorrelated_jitter_follows_the_wait_before() {
     let backoff = Backoff::exponential(MS(5), S(2)).jitter(Jitter::Decorrelated).hints(Hints::Ignore);
     let after = |previous| Step::new(9).previous(previous);
     assert_eq!(backoff.delay(&after(Duration::ZERO), 0), MS(5));
-    assert_eq!(backoff.delay(&after(Duration::ZERO), u64::MAX), MS(5), "the first wait is the base");
+    assert_eq!(backoff.delay(&after(Duration::ZERO), u64::MAX), MS(15), "the wait before the first counts as the base");
     assert_eq!(backoff.delay(&after(MS(10)), 0), MS(5));
     assert_eq!(backoff.delay(&after(MS(10)), u64::MAX), MS(30));
     assert_eq!(backoff.delay(&after(S(1)), u64::MAX), S(2), "capped");

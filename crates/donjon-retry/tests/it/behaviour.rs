@@ -229,8 +229,8 @@ async fn decorrelated_waits_follow_the_wait_before() {
     layer.layer(upstream.clone()).oneshot(1_u64).await.expect_err("it is down");
     let at = upstream.millis();
     let waits: Vec<_> = at.windows(2).map(|at| at[1] - at[0]).collect();
-    assert_eq!(waits[0], 100, "the base");
-    assert!(waits[1] > 101 && waits[1] <= 301 && waits[2] <= 3 * waits[1] + 1, "{waits:?}");
+    assert!(waits[0] > 101 && waits[0] <= 301, "{waits:?}: the first is spread too");
+    assert!(waits.windows(2).all(|pair| pair[1] >= 100 && pair[1] <= 3 * pair[0] + 1), "{waits:?}");
 }
 
 #[tokio::test(start_paused = true)]

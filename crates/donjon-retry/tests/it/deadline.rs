@@ -69,6 +69,16 @@ async fn too_long_a_wait_is_refused_where_there_is_no_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn too_long_a_wait_is_refused_where_hints_are_followed_exactly_too() {
+    let layer = RetryLayer::default().backoff(Backoff::grpc(MS(1), SECOND));
+    let upstream = Upstream::replies([Reply::Refuse(Some(SECOND * 61))]);
+    let began = Instant::now();
+    layer.layer(upstream.clone()).oneshot(1_u64).await.expect_err("it asks for 61 s");
+    assert_eq!((upstream.calls(), began.elapsed()), (1, Duration::ZERO));
+    assert_eq!(layer.handle().stats().gave_up(NoRetry::WaitTooLong), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_longest_wait_of_all_does_not_overflow() {
     let layer = waiting(Duration::MAX).max_retry_after(Duration::MAX);
     let upstream = Upstream::new(|_| Reply::Refuse(Some(Duration::MAX)));
