@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower_service::Service;
 
-use crate::{LAYER, joined::poll_timer};
+use crate::{LAYER, joined::poll_timer, state::Run};
 
 pin_project! {
     /// Readies a service and calls it: what runs in a flight.
@@ -42,10 +42,6 @@ impl<S, R, F> Call<S, R, F> {
     pub(crate) fn new(inner: S, request: R) -> Self {
         Self { stage: Stage::Readies { inner, request: Some(request), waited: false } }
     }
-
-    fn has_begun(&self) -> bool {
-        matches!(self.stage, Stage::Runs { .. })
-    }
 }
 
 impl<S, R> Future for Call<S, R, S::Future>
@@ -73,6 +69,16 @@ where
                 StageProj::Runs { future } => return future.poll(cx),
             }
         }
+    }
+}
+
+impl<S, R> Run for Call<S, R, S::Future>
+where
+    S: Service<R>,
+    S::Error: Reject,
+{
+    fn has_begun(&self) -> bool {
+        matches!(self.stage, Stage::Runs { .. })
     }
 }
 

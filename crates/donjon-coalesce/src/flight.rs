@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use donjon_core::{Deadline, Reject, Rejection, RejectionKind};
+use donjon_core::{Deadline, Phase, Reject, Rejection, RejectionKind};
 use tokio::time::Instant;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     control::count,
     flights::Map,
     share::{Share, shared_failure},
-    state::{BoxFuture, Own, Stage, State},
+    state::{BoxRun, Own, Stage, State},
     sync::{Mutex, lock},
 };
 
@@ -177,8 +177,20 @@ impl<K, V, E> Seat<K, V, E> {
         *self.deadline.get_or_insert_with(Deadline::current)
     }
 
+    /// How far the call is, for one who gives up.
+    pub(crate) fn phase(&self) -> Phase {
+        let state = lock(&self.flight.state);
+        if state.begun {
+            Phase::Attempt
+        } else if state.is_driver(self.ticket) {
+            Phase::Ready
+        } else {
+            Phase::Queue
+        }
+    }
+
     /// The call is there.
-    pub(crate) fn start(&self, future: BoxFuture<V, E>) {
+    pub(crate) fn start(&self, future: BoxRun<V, E>) {
         let wakers = {
             let mut state = lock(&self.flight.state);
             state.stage = Stage::Parked(future);
@@ -221,7 +233,7 @@ where
     /// Polls the call, which no other does meanwhile.
     fn poll_call<P: Share<V, E>>(
         &mut self,
-        future: BoxFuture<V, E>,
+        future: BoxRun<V, E>,
         cx: &mut Context<'_>,
         share: &P,
     ) -> Poll<Landed<V, E>> {
@@ -258,7 +270,7 @@ where
         })
     }
 
-    fn park(&mut self, future: BoxFuture<V, E>, cx: &mut Context<'_>) {
+    fn park(&mut self, future: BoxRun<V, E>, cx: &mut Context<'_>) {
         let deadline = self.deadline();
         let (_replaced, wakers) = {
             let mut state = lock(&self.flight.state);
@@ -297,17 +309,29 @@ where
 
 impl<K, V, E> Drop for Seat<K, V, E> {
     fn drop(&mut self) {
-        let left = lock(&self.flight.state).leave(self.ticket);
+        let mut left = lock(&self.flight.state).leave(self.ticket);
         if left.promoted {
             count(&self.flight.map.control.promoted);
         }
-        if left.over {
-            self.flight.map.retire(&self.flight);
-        }
-        // What it was the last to hold goes first, so that whoever is woken finds it free.
-        let (woken, abandoned) = left.into_wakers();
-        wake(woken.into_iter().flatten());
-        wake(abandoned);
+        let closes = left.closes.then(|| Closes { flight: &self.flight });
+        drop(left.future.take());
+        drop(closes);
+        wake(left.wake.into_iter().flatten());
+    }
+}
+
+// ===== impl Closes =====
+
+/// Closes a flight when its future is gone, even if that has panicked.
+struct Closes<'a, K, V, E> {
+    flight: &'a Flight<K, V, E>,
+}
+
+impl<K, V, E> Drop for Closes<'_, K, V, E> {
+    fn drop(&mut self) {
+        self.flight.map.retire(self.flight);
+        let wakers = lock(&self.flight.state).close();
+        wake(wakers);
     }
 }
 

@@ -1,16 +1,20 @@
 use std::{
     fmt,
     hash::{BuildHasher, Hash, RandomState},
+    pin::Pin,
     ptr,
     sync::Arc,
+    task::{Context, Poll},
 };
 
 use hashbrown::HashTable;
+use pin_project_lite::pin_project;
 
 use crate::{
     Joined, Stats,
     control::{Control, count},
     flight::{Flight, Seat, Sitting},
+    state::Run,
     sync::{Mutex, lock},
 };
 
@@ -73,6 +77,14 @@ pub struct Lead<K, V, E> {
 #[must_use]
 pub struct Again<K, V, E> {
     flight: Arc<Flight<K, V, E>>,
+}
+
+pin_project! {
+    /// A future of which nothing is known: once polled, it may have sent something.
+    struct Opaque<F> {
+        #[pin]
+        future: F,
+    }
 }
 
 /// Where the flights are found.
@@ -219,6 +231,13 @@ impl<K, V, E> Lead<K, V, E> {
     where
         F: Future<Output = Result<V, E>> + Send + 'static,
     {
+        self.run(Opaque { future })
+    }
+
+    pub(crate) fn run<F>(self, future: F) -> Joined<K, V, E>
+    where
+        F: Run<Output = Result<V, E>> + Send + 'static,
+    {
         self.seat.start(Box::pin(future));
         Joined::new(self.seat)
     }
@@ -233,6 +252,22 @@ impl<K, V, E> Lead<K, V, E> {
 impl<K, V, E> fmt::Debug for Lead<K, V, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lead").finish_non_exhaustive()
+    }
+}
+
+// ===== impl Opaque =====
+
+impl<F: Future> Future for Opaque<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.project().future.poll(cx)
+    }
+}
+
+impl<F: Future> Run for Opaque<F> {
+    fn has_begun(&self) -> bool {
+        true
     }
 }
 

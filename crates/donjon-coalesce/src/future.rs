@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use donjon_core::{Phase, Reject, Rejection, RejectionKind, Scope};
+use donjon_core::{Reject, Rejection, RejectionKind, Scope};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -121,7 +121,7 @@ where
             };
             if let State::Done = next {
                 this.state.set(State::Done);
-                return refuse(Rejection::new(RejectionKind::Overloaded, LAYER).with_phase(Phase::Queue));
+                return refuse(Rejection::new(RejectionKind::Overloaded, LAYER));
             }
             this.state.set(next);
         }
@@ -137,7 +137,7 @@ where
     R: Send + 'static,
 {
     match role {
-        Role::Lead(lead) => State::Joined { joined: lead.start(Call::new(inner, request)), kept: None },
+        Role::Lead(lead) => State::Joined { joined: lead.run(Call::new(inner, request)), kept: None },
         Role::Follow(joined) => State::Joined { joined, kept: Some((inner, request)) },
         Role::Full => State::Done,
     }

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use donjon_core::{Phase, Reject, Rejection, RejectionKind};
+use donjon_core::{Reject, Rejection, RejectionKind};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -84,14 +84,13 @@ where
             Poll::Ready(Landed::Own(result)) => Landing::Own(result),
             Poll::Ready(Landed::Joined(answer)) => Landing::Joined(answer),
             Poll::Ready(Landed::Refused(rejection)) => Landing::Refused(rejection),
-            Poll::Ready(Landed::Alone) => Landing::Alone,
-            Poll::Ready(Landed::Again) => {
-                if seat.deadline().has_passed() {
-                    Landing::Refused(late(&seat))
-                } else {
-                    Landing::Again(Again::new(Arc::clone(seat.flight())))
-                }
+            // Nothing starts after its deadline.
+            Poll::Ready(Landed::Alone | Landed::Again) if seat.deadline().has_passed() => Landing::Refused(late(&seat)),
+            Poll::Ready(Landed::Alone) => {
+                count(&seat.flight().map().control.again);
+                Landing::Alone
             }
+            Poll::Ready(Landed::Again) => Landing::Again(Again::new(Arc::clone(seat.flight()))),
             Poll::Pending => {
                 let due = match seat.deadline().instant() {
                     Some(at) => poll_timer(this.timer.as_mut(), at, cx).is_ready(),
@@ -131,8 +130,7 @@ impl<K, V, E> fmt::Debug for Joined<K, V, E> {
 
 fn late<K, V, E>(seat: &Seat<K, V, E>) -> Rejection {
     count(&seat.flight().map().control.timed_out);
-    // Whether the call has been sent is not known here, so it may have been.
-    Rejection::new(RejectionKind::DeadlineExceeded, LAYER).with_phase(Phase::Attempt)
+    Rejection::new(RejectionKind::DeadlineExceeded, LAYER).with_phase(seat.phase())
 }
 
 /// Pending up to this instant. The clock is asked too, for a task whose cooperative budget is used up: a timer does

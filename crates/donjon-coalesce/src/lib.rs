@@ -28,6 +28,8 @@ mod flight;
 mod flights;
 pub mod future;
 mod handle;
+#[cfg(feature = "http")]
+mod http;
 mod joined;
 mod layer;
 mod registry;
@@ -36,6 +38,8 @@ mod share;
 mod state;
 mod sync;
 
+#[cfg(feature = "http")]
+pub use self::http::{HttpKey, HttpRequests, HttpResponses};
 pub use self::{
     control::Stats,
     flights::{Again, Flights, Lead, Role},

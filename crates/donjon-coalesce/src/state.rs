@@ -4,7 +4,12 @@ use donjon_core::Deadline;
 use tokio::time::Instant;
 
 /// The running call: the one box of the workspace that holds a future. Whoever polls it, it stays where it is.
-pub(crate) type BoxFuture<V, E> = Pin<Box<dyn Future<Output = Result<V, E>> + Send>>;
+pub(crate) type BoxRun<V, E> = Pin<Box<dyn Run<Output = Result<V, E>> + Send>>;
+
+/// A future that says whether something may have been sent.
+pub(crate) trait Run: Future {
+    fn has_begun(&self) -> bool;
+}
 
 /// Who takes part in a call, and how far it is. Everything here happens under the lock of the flight, and nothing here
 /// runs foreign code but the clone of a waker: what has to be woken, polled or dropped is handed out.
@@ -19,6 +24,8 @@ pub(crate) struct State<V, E> {
     next_ticket: u64,
     /// The earliest deadline of those whose call it has been.
     pub(crate) earliest: Deadline,
+    /// Something may have been sent.
+    pub(crate) begun: bool,
     /// The end of the call, where another one than the driver has polled it.
     own: Option<Own<V, E>>,
 }
@@ -27,7 +34,7 @@ pub(crate) enum Stage<V, E> {
     /// The future is not there yet.
     Unstarted,
     /// The future waits to be polled.
-    Parked(BoxFuture<V, E>),
+    Parked(BoxRun<V, E>),
     /// Somebody has the future and polls it.
     Polled,
     Ended,
@@ -52,15 +59,14 @@ struct Member {
 /// Those to wake, outside of the lock.
 pub(crate) type Wakers = [Option<Waker>; 2];
 
-/// What somebody leaves behind, to be dropped outside of the lock.
+/// What somebody leaves behind. What is not taken is dropped, outside of the lock.
 pub(crate) struct Left<V, E> {
-    wake: Wakers,
+    pub(crate) wake: Wakers,
     pub(crate) promoted: bool,
-    /// The last one has left, or the one that was to start it: the flight is over.
-    pub(crate) over: bool,
-    /// Who has to start again, since nothing was started.
-    abandoned: VecDeque<Waker>,
-    _future: Option<BoxFuture<V, E>>,
+    /// The last one has left, or the one that was to start the call: the flight is to be [closed](State::close) when the
+    /// future is gone. Up to then whoever comes waits, so that no two calls of a key run at once.
+    pub(crate) closes: bool,
+    pub(crate) future: Option<BoxRun<V, E>>,
     _waker: Option<Waker>,
     _own: Option<Own<V, E>>,
 }
@@ -79,6 +85,7 @@ impl<V, E> State<V, E> {
             followers: VecDeque::new(),
             next_ticket: Self::FIRST + 1,
             earliest: Deadline::never(),
+            begun: false,
             own: None,
         }
     }
@@ -104,7 +111,7 @@ impl<V, E> State<V, E> {
 
     /// The future, if it has to be polled and this one may do it: the driver, or one that happens to come before it and
     /// has as much time.
-    pub(crate) fn take_turn(&mut self, ticket: u64, deadline: Option<Deadline>) -> Option<BoxFuture<V, E>> {
+    pub(crate) fn take_turn(&mut self, ticket: u64, deadline: Option<Deadline>) -> Option<BoxRun<V, E>> {
         if !self.woken {
             return None;
         }
@@ -128,7 +135,8 @@ impl<V, E> State<V, E> {
     }
 
     /// The call was polled and is pending.
-    pub(crate) fn park(&mut self, future: BoxFuture<V, E>, ticket: u64, deadline: Deadline) {
+    pub(crate) fn park(&mut self, future: BoxRun<V, E>, ticket: u64, deadline: Deadline) {
+        self.begun = future.has_begun();
         self.stage = Stage::Parked(future);
         if self.is_driver(ticket) {
             self.earliest = self.earliest.earlier(deadline);
@@ -200,9 +208,7 @@ impl<V, E> State<V, E> {
         }
         left._waker = self.driver.waker.take();
         if let Stage::Unstarted = self.stage {
-            self.stage = Stage::Ended;
-            left.over = true;
-            left.abandoned = self.dismiss();
+            left.closes = true;
             return left;
         }
         match self.followers.pop_front() {
@@ -212,13 +218,19 @@ impl<V, E> State<V, E> {
                 left.wake = [self.wake_driver(), None];
             }
             None => {
-                if let Stage::Parked(future) = mem::replace(&mut self.stage, Stage::Ended) {
-                    left._future = Some(future);
+                if let Stage::Parked(future) = mem::replace(&mut self.stage, Stage::Polled) {
+                    left.future = Some(future);
                 }
-                left.over = true;
+                left.closes = true;
             }
         }
         left
+    }
+
+    /// Nothing comes of it. Whoever has come after the last one had left is to be woken, and starts again.
+    pub(crate) fn close(&mut self) -> VecDeque<Waker> {
+        self.stage = Stage::Ended;
+        self.dismiss()
     }
 
     /// The driver is another one: it polls the call once, so that its deadline is seen inside.
@@ -268,19 +280,6 @@ impl Member {
 
 impl<V, E> Left<V, E> {
     fn nothing() -> Self {
-        Self {
-            wake: [None, None],
-            promoted: false,
-            over: false,
-            abandoned: VecDeque::new(),
-            _future: None,
-            _waker: None,
-            _own: None,
-        }
-    }
-
-    /// Drops the rest.
-    pub(crate) fn into_wakers(self) -> (Wakers, VecDeque<Waker>) {
-        (self.wake, self.abandoned)
+        Self { wake: [None, None], promoted: false, closes: false, future: None, _waker: None, _own: None }
     }
 }

@@ -1,0 +1,165 @@
+//! The primitive, without a service.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use donjon_coalesce::{Flights, Joined, Landing, Role};
+use donjon_core::{Rejection, RejectionKind};
+use tokio::{sync::oneshot, task::yield_now, time::sleep};
+use tokio_test::{assert_pending, assert_ready, task::spawn};
+
+type Numbers = Flights<u64, u64, Rejection>;
+
+fn follow(flights: &Numbers, key: u64) -> Joined<u64, u64, Rejection> {
+    match flights.enter(key) {
+        Role::Follow(joined) => joined,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_is_dropped_frees_the_key_for_those_who_have_joined() {
+    let flights = Numbers::new();
+    let Role::Lead(lead) = flights.enter(1) else { panic!("nobody is here") };
+    assert_eq!(*lead.key(), 1);
+    let mut first = spawn(follow(&flights, 1));
+    let mut second = spawn(follow(&flights, 1));
+    assert_pending!(first.poll());
+    assert_pending!(second.poll());
+    drop(lead);
+    assert!(first.is_woken() && second.is_woken());
+    let Landing::Again(again) = assert_ready!(first.poll()) else { panic!("nothing has come of it") };
+    assert_eq!(*again.key(), 1);
+    let Role::Lead(lead) = again.enter() else { panic!("it is the first to start again") };
+    let Landing::Again(again) = assert_ready!(second.poll()) else { panic!("nothing has come of it") };
+    let Role::Follow(second) = again.enter() else { panic!("the other one has started") };
+    assert!(matches!(lead.start(async { Ok(42) }).await, Landing::Own(Ok(42))));
+    assert!(matches!(second.await, Landing::Joined(42)));
+    assert!(flights.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_joined_before_the_start_may_drive() {
+    let flights = Numbers::new();
+    let Role::Lead(lead) = flights.enter(1) else { panic!("nobody is here") };
+    let mut follower = spawn(follow(&flights, 1));
+    assert_pending!(follower.poll());
+    // It is kept and never polled.
+    let unpolled = lead.start(async { Ok(42) });
+    assert!(follower.is_woken());
+    assert!(matches!(assert_ready!(follower.poll()), Landing::Joined(42)));
+    assert!(matches!(unpolled.await, Landing::Own(Ok(42))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_on_followers_holds() {
+    let flights = Numbers::new().max_followers(1);
+    let Role::Lead(lead) = flights.enter(1) else { panic!("nobody is here") };
+    let _follower = follow(&flights, 1);
+    assert!(matches!(flights.enter(1), Role::Full));
+    assert!(matches!(flights.enter(2), Role::Lead(_)));
+    drop(lead);
+    assert_eq!(flights.stats().refused, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_future_is_dropped_before_anybody_is_told_of_its_end() {
+    let flights = Numbers::new();
+    let held = Arc::new(());
+    let holds = Arc::clone(&held);
+    let (answer, answered) = oneshot::channel();
+    let Role::Lead(lead) = flights.enter(1) else { panic!("nobody is here") };
+    let mut leader = spawn(lead.start(async move {
+        let _holds = holds;
+        Ok(answered.await.expect("it is sent"))
+    }));
+    assert_pending!(leader.poll());
+    let follower = follow(&flights, 1);
+    let watches = Arc::clone(&held);
+    let follower = tokio::spawn(async move {
+        let landing = follower.await;
+        assert_eq!(Arc::strong_count(&watches), 2, "it and the test");
+        landing
+    });
+    yield_now().await;
+    answer.send(42).unwrap();
+    assert!(matches!(assert_ready!(leader.poll()), Landing::Own(Ok(42))));
+    assert!(matches!(follower.await.unwrap(), Landing::Joined(42)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_of_its_own_ends_one_and_not_the_call() {
+    let flights = Numbers::new();
+    let Role::Lead(lead) = flights.enter(1) else { panic!("nobody is here") };
+    let leader = tokio::spawn(lead.start(async {
+        sleep(Duration::from_secs(1)).await;
+        Ok(42)
+    }));
+    let deadline = donjon_core::Deadline::after(Duration::from_millis(50));
+    let Landing::Refused(rejection) = deadline.scope(follow(&flights, 1)).await else { panic!("it is late") };
+    assert_eq!(rejection.kind(), RejectionKind::DeadlineExceeded);
+    assert!(matches!(leader.await.unwrap(), Landing::Own(Ok(42))));
+}
+
+/// Every caller that is not dropped has an answer, and an answer that is of its key and not older than itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_callers_on_many_threads_that_come_and_go() {
+    let flights = Numbers::new();
+    let clock = Arc::new(AtomicU64::new(0));
+    let calls = Arc::new(AtomicU64::new(0));
+    let tasks: Vec<_> = (0..400)
+        .map(|n: u64| {
+            let (flights, clock, calls) = (flights.clone(), Arc::clone(&clock), Arc::clone(&calls));
+            tokio::spawn(async move {
+                let key = n % 3;
+                for round in 0..20 {
+                    let mut role = flights.enter(key);
+                    let leaves_after = (n + round) % 5;
+                    let answer = loop {
+                        let joined = match role {
+                            Role::Lead(lead) => {
+                                calls.fetch_add(1, Relaxed);
+                                let clock = Arc::clone(&clock);
+                                lead.start(async move {
+                                    for _ in 0..4 {
+                                        yield_now().await;
+                                    }
+                                    Ok(clock.fetch_add(1, Relaxed) * 3 + key)
+                                })
+                            }
+                            Role::Follow(joined) => joined,
+                            Role::Full => panic!("there is room"),
+                        };
+                        let mut joined = pin!(joined);
+                        let mut polls = 0;
+                        let landing = std::future::poll_fn(|cx| {
+                            polls += 1;
+                            if polls > leaves_after && leaves_after > 0 {
+                                return std::task::Poll::Ready(None);
+                            }
+                            joined.as_mut().poll(cx).map(Some)
+                        });
+                        match landing.await {
+                            Some(Landing::Own(Ok(answer)) | Landing::Joined(answer)) => break Some(answer),
+                            Some(Landing::Again(again)) => role = again.enter(),
+                            Some(other) => panic!("{other:?}"),
+                            None => break None,
+                        }
+                    };
+                    assert!(answer.is_none_or(|answer| answer % 3 == key));
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        tokio::time::timeout(Duration::from_secs(30), task).await.expect("nobody hangs").unwrap();
+    }
+    assert!(flights.is_empty());
+    assert!(calls.load(Relaxed) < 8000, "some were made once for many");
+}
