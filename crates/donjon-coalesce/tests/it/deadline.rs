@@ -38,7 +38,7 @@ where
 }
 
 fn shared_cause(result: Result) -> Rejection {
-    let error = result.unwrap_err();
+    let error = result.expect_err("it is refused");
     let rejection = error.as_rejection().expect("by a layer");
     assert_eq!(rejection.kind(), RejectionKind::Shared);
     let cause = std::error::Error::source(rejection).expect("there is a cause");

@@ -19,7 +19,7 @@ fn get(uri: &str, fields: &[(&str, &str)]) -> Request<Body> {
     for (name, value) in fields {
         request = request.header(*name, *value);
     }
-    request.body(Body::default()).unwrap()
+    request.body(Body::default()).expect("it is a request")
 }
 
 fn key(request: &Request<Body>) -> Option<HttpKey> {
@@ -41,18 +41,18 @@ async fn calls(
         async move {
             yield_now().await;
             let who = request.headers().get("authorization").or(request.headers().get("cookie"));
-            let who = who.map_or("anybody", |it| it.to_str().unwrap());
+            let who = who.map_or("anybody", |it| it.to_str().expect("it is text"));
             let mut response = Response::new(Body::from(format!("{n} for {who}")));
             for (name, value) in answer {
-                response.headers_mut().append(name, value.parse().unwrap());
+                response.headers_mut().append(name, value.parse().expect("it is a value"));
             }
             Ok::<_, CallError>(response)
         }
     }));
     let [first, second] = two.map(|request| service.clone().oneshot(request));
     let (first, second) = tokio::join!(first, second);
-    let first = first.unwrap().into_body().collect().await.unwrap().to_bytes();
-    let second = second.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let first = first.expect("it answers").into_body().collect().await.expect("it is whole").to_bytes();
+    let second = second.expect("it answers").into_body().collect().await.expect("it is whole").to_bytes();
     (made.load(Relaxed), [first, second])
 }
 
