@@ -31,7 +31,10 @@ use crate::{
 /// - **Removal.** By key, by tag, all. A tag is removed at once, however many entries have it, and without looking at
 ///   them: see [`remove_tag`](MemoryStore::remove_tag).
 ///
-/// A hit copies the value out: use an `Arc`, or `Bytes`, or something else that is cheap to clone.
+/// A hit copies the value out: use an `Arc`, or `Bytes`, or something else that is cheap to clone. Threads that ask for
+/// one and the same key at once share the count of its references, and the lock of its shard, which they only read.
+///
+/// Keys are hashed with a seed of the process's own, by a fast hash that is no cryptographic one.
 ///
 /// # Example
 ///
@@ -220,7 +223,8 @@ where
     }
 
     /// Removes everything, and ends the fills that are under way. What was there is gone when this begins to work;
-    /// freeing it takes time in proportion, on this thread, in steps that keep nobody waiting.
+    /// freeing it takes time in proportion, on this thread, in steps that keep nobody waiting. What is inserted meanwhile
+    /// may go too.
     pub fn clear(&self) {
         let shared = &*self.shared;
         shared.generations.remove_all();
