@@ -34,10 +34,16 @@ pub(crate) async fn run(cli: &Cli) -> Result<ExitCode, Fault> {
         report.stack = stack(cli, &mut interrupt).await?;
     }
     let table = table(&[("naive", &report.naive), ("stack", &report.stack)], table::Upstream::Own);
-    // Whoever has closed the pipe does not want the table.
-    let _ = io::stdout().write_all(table.as_bytes());
+    let printed = io::stdout().write_all(table.as_bytes());
     if let Some(file) = file {
         file.write(&report)?;
+    }
+    match printed {
+        // Whoever has closed the pipe does not want the table.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(Fault::failed("the table cannot be written", error));
+        }
+        _ => {}
     }
     Ok(match (interrupt.is_asked(), report.stack.lost) {
         (true, _) => ExitCode::from(130),

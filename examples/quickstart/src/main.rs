@@ -4,6 +4,7 @@
 //! came of it side by side. `--urls FILE` makes the calls of a file instead, through the stack.
 
 mod arrivals;
+mod aside;
 mod cli;
 mod counts;
 mod demo;
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: {error}");
+            aside::say(format_args!("error: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
     // Not waited for: a thread may be stuck in a read of standard input.
     runtime.shutdown_background();
     result.unwrap_or_else(|fault| {
-        eprintln!("error: {fault}");
+        aside::say(format_args!("error: {fault}"));
         fault.code()
     })
 }

@@ -12,7 +12,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use crate::counts::Counts;
+use crate::{aside, counts::Counts};
 
 /// The progress of one run. Nothing is drawn, and nothing costs, unless stderr is a terminal.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ impl Progress {
     /// Says something on stderr, above the line.
     pub(crate) fn say(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| aside::say(text)),
+            None => aside::say(text),
         }
     }
 }

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use crate::{
+    aside,
     cli::Cli,
     fault::Fault,
     interrupt::Interrupt,
@@ -59,7 +60,15 @@ struct Progressed {
 /// answered with 2xx. What was interrupted, or is in a bad line, has no result.
 pub(crate) async fn run(cli: &Cli, path: &Path) -> Result<ExitCode, Fault> {
     let input = open_input(path).await?;
+    if cli.report.as_deref().is_some_and(|report| same_file(report, path)) {
+        return Err(Fault::usage(path, "the report would overwrite the URLs"));
+    }
     let output = open_output(cli, path)?;
+    if let (Some(report), Some(out)) = (&cli.report, &cli.out)
+        && same_file(report, out)
+    {
+        return Err(Fault::usage(report, "the report would overwrite the results"));
+    }
     let report = cli.report.as_deref().map(ReportFile::create).transpose()?;
     let mut interrupt = Interrupt::listen();
 
@@ -76,9 +85,9 @@ pub(crate) async fn run(cli: &Cli, path: &Path) -> Result<ExitCode, Fault> {
         max_permits: stack.max_permits(),
         ..Figures::of_results(&tally, cli.deadline)
     };
-    eprint!("{}", table(&[("stack", &figures)], Upstream::Foreign));
+    aside::say(table(&[("stack", &figures)], Upstream::Foreign).trim_end());
     if bad_lines > 0 {
-        eprintln!("bad lines, skipped: {bad_lines}");
+        aside::say(format_args!("bad lines, skipped: {bad_lines}"));
     }
     let all_answered = figures.answered == figures.calls;
     if let Some(report) = report {
@@ -217,10 +226,17 @@ async fn open_input(path: &Path) -> Result<Box<dyn AsyncBufRead + Send + Unpin>,
 
 fn open_output(cli: &Cli, input: &Path) -> Result<Output, Fault> {
     let Some(path) = &cli.out else { return Ok(Output::start(io::stdout())) };
-    let same = |a: io::Result<_>, b: io::Result<_>| matches!((a, b), (Ok(a), Ok(b)) if a == b);
-    if same(path.canonicalize(), input.canonicalize()) {
+    if same_file(path, input) {
         return Err(Fault::usage(path, "the results would overwrite the URLs"));
     }
     let file = std::fs::File::create(path).map_err(|error| Fault::usage(path, error))?;
     Ok(Output::start(io::BufWriter::new(file)))
+}
+
+/// Whether both name one file that is there; a device or a pipe can be named twice.
+fn same_file(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b && a.is_file(),
+        _ => false,
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     hostile::Server,
-    program::{Running, scratch, start},
+    program::{Running, run_to, scratch, start},
 };
 
 #[test]
@@ -49,6 +49,27 @@ fn a_reader_that_leaves_is_no_panic() {
     let finished = running.finish();
     assert!(finished.stderr.contains("the results cannot be written"), "{finished:?}");
     assert!(!finished.stderr.contains("panicked"), "{finished:?}");
+}
+
+#[test]
+fn nobody_need_read_what_is_said_on_the_side() {
+    let server = Server::start();
+    let mut child = start(&["--urls", "-"]);
+    drop(child.stderr.take());
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "nonsense\n{}", server.url("/ok")).unwrap();
+    drop(stdin);
+    let finished = Running::watch(child).finish();
+    assert_eq!(finished.code, Some(1), "one line was bad: {finished:?}");
+    assert_eq!(finished.stdout.lines().count(), 1, "{finished:?}");
+}
+
+#[test]
+fn a_table_that_cannot_be_written_is_a_failure() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let finished = run_to(full, &["--calls", "0"]);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.stderr.contains("the table cannot be written"), "{finished:?}");
 }
 
 #[test]

@@ -66,11 +66,20 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()))
 }
 
+/// Runs it to its end with standard output to this file.
+pub(crate) fn run_to(stdout: std::fs::File, args: &[&str]) -> Finished {
+    Running::watch(spawn_to(stdout, args)).finish()
+}
+
 fn spawn(args: &[&str]) -> Child {
+    spawn_to(Stdio::piped(), args)
+}
+
+fn spawn_to(stdout: impl Into<Stdio>, args: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_quickstart"))
         .args(args)
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+        .stdout(stdout)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap()

@@ -49,6 +49,23 @@ fn results_do_not_overwrite_the_urls_they_are_for() {
 }
 
 #[test]
+fn a_report_does_not_overwrite_the_urls_or_the_results() {
+    let urls = scratch("urls-and-report");
+    std::fs::write(&urls, "http://127.0.0.1:1/\n").unwrap();
+    let path = urls.to_str().unwrap();
+    let finished = run(&["--urls", path, "--report", path]);
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert_eq!(std::fs::read_to_string(&urls).unwrap(), "http://127.0.0.1:1/\n");
+
+    let out = scratch("out-and-report");
+    let out = out.to_str().unwrap();
+    let finished = run(&["--urls", path, "--out", out, "--report", out]);
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    let nowhere = run(&["--urls", "-", "--out", "/dev/null", "--report", "/dev/null"]);
+    assert_eq!(nowhere.code, Some(0), "{nowhere:?}");
+}
+
+#[test]
 fn help_is_no_error() {
     let finished = run(&["--help"]);
     assert_eq!(finished.code, Some(0));
