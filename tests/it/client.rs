@@ -186,3 +186,18 @@ async fn a_body_of_the_wrong_shape_is_not_tried_again() {
     assert_eq!(error.kind(), JsonErrorKind::Decode);
     assert_eq!(upstream.calls(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn settings_hold_in_whichever_order_they_are_made() {
+    let orders: [fn(ClientBuilder<Transport>) -> ClientBuilder<Transport>; 2] =
+        [|it| it.max_wait(secs(3)).queue(1).max_in_flight(1), |it| it.max_in_flight(1).queue(1).max_wait(secs(3))];
+    for order in orders {
+        let (api, _, handles) =
+            client_with([After(secs(2), Box::new(OK)), OK], |it| order(it).attempt_timeout(secs(9)));
+        let stats = handles.limit().stats();
+        assert_eq!((stats.max, stats.queue), (1, 1));
+        let (first, second) = tokio::join!(get(&api), get(&api));
+        assert_eq!((first.unwrap(), second.unwrap()), ("fine".to_owned(), "fine".to_owned()), "it waits for 2 s");
+        assert_eq!(handles.limit().stats().timed_out, 0);
+    }
+}

@@ -34,11 +34,17 @@ pub struct ClientBuilder<T = Transport> {
     deadline: DeadlineLayer<TimeoutHttp>,
     retry: RetryLayer<RetryHttp>,
     limit: ConcurrencyLimitLayer<LimitHttp>,
+    /// What was said of it; what was not follows the limit.
+    queue: Option<usize>,
+    max_wait: Duration,
     attempt: TimeoutLayer<TimeoutHttp>,
     collect: CollectLayer,
     propagate: PropagateDeadlineLayer,
     transport: T,
 }
+
+/// For a place under the limit.
+const MAX_WAIT: Duration = Duration::from_millis(250);
 
 // ===== impl ClientBuilder =====
 
@@ -47,17 +53,15 @@ impl ClientBuilder {
         Self {
             deadline: DeadlineLayer::http(Duration::from_secs(5)).ignore_headers(),
             retry: RetryLayer::http(),
-            limit: limit(64).queue(128),
+            limit: ConcurrencyLimitLayer::http(64).max_wait(MAX_WAIT),
+            queue: None,
+            max_wait: MAX_WAIT,
             attempt: TimeoutLayer::http(Duration::from_secs(1)),
             collect: CollectLayer::new(),
             propagate: PropagateDeadlineLayer::new().bypass(),
             transport: transport(),
         }
     }
-}
-
-fn limit(max: usize) -> ConcurrencyLimitLayer<LimitHttp> {
-    ConcurrencyLimitLayer::http(max).max_wait(Duration::from_millis(250))
 }
 
 impl<T> ClientBuilder<T> {
@@ -92,21 +96,27 @@ impl<T> ClientBuilder<T> {
         self
     }
 
-    /// How many attempts may be in flight. 64 by default; 0 refuses every call. The queue becomes twice as long, unless
-    /// [`queue`](Self::queue) follows.
+    /// How many attempts may be in flight. 64 by default; 0 refuses every call. The queue is twice as long, unless
+    /// [`queue`](Self::queue) says otherwise.
     pub fn max_in_flight(mut self, max: usize) -> Self {
-        self.limit = limit(max);
+        let limit = ConcurrencyLimitLayer::http(max).max_wait(self.max_wait);
+        self.limit = match self.queue {
+            Some(bound) => limit.queue(bound),
+            None => limit,
+        };
         self
     }
 
-    /// How many attempts may wait for a place. 128 by default; 0 sheds.
+    /// How many attempts may wait for a place. Twice as many as may be in flight by default: 128; 0 sheds.
     pub fn queue(mut self, bound: usize) -> Self {
+        self.queue = Some(bound);
         self.limit = self.limit.queue(bound);
         self
     }
 
     /// How long an attempt may wait for a place. 250 ms by default; zero does not wait.
     pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait = wait;
         self.limit = self.limit.max_wait(wait);
         self
     }
@@ -133,8 +143,8 @@ impl<T> ClientBuilder<T> {
 
     /// Over this transport: one with other settings, or any HTTP service.
     pub fn transport<U>(self, transport: U) -> ClientBuilder<U> {
-        let Self { deadline, retry, limit, attempt, collect, propagate, transport: _ } = self;
-        ClientBuilder { deadline, retry, limit, attempt, collect, propagate, transport }
+        let Self { deadline, retry, limit, queue, max_wait, attempt, collect, propagate, transport: _ } = self;
+        ClientBuilder { deadline, retry, limit, queue, max_wait, attempt, collect, propagate, transport }
     }
 
     /// The operator's ends of the layers. Take them after the settings.
