@@ -105,6 +105,7 @@ impl<V> Found<V> {
 
     /// The value itself.
     #[must_use]
+    #[inline]
     pub fn into_value(self) -> V {
         self.value
     }

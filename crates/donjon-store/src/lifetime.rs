@@ -106,6 +106,7 @@ impl Lifetime {
 
     /// How old it is at `now`; zero before its creation.
     #[must_use]
+    #[inline]
     pub fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.created)
     }

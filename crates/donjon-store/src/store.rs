@@ -129,6 +129,7 @@ impl<V> Lookup<V> {
 impl FillToken {
     /// A token of a store of your own; `number` is whatever that store knows it by. Its holder is the leader.
     #[must_use]
+    #[inline]
     pub const fn new(number: u64) -> Self {
         Self { number, leader: true }
     }
