@@ -46,13 +46,6 @@ pub(crate) struct Seat<K, V, E> {
     deadline: Option<Deadline>,
 }
 
-/// Whether somebody could sit down.
-pub(crate) enum Sitting<K, V, E> {
-    Sits(Seat<K, V, E>),
-    Full,
-    Ended,
-}
-
 /// What has come of a flight for one caller.
 pub(crate) enum Landed<V, E> {
     Own(Result<V, E>),
@@ -72,17 +65,16 @@ impl<K, V, E> Flight<K, V, E> {
         (this, seat)
     }
 
-    pub(crate) fn sit(this: &Arc<Self>, max_followers: usize) -> Sitting<K, V, E> {
+    /// A place among the followers, if there is one. For a flight that was found in the map: it is retired from there
+    /// before it ends, so whoever sits down is told of the end.
+    pub(crate) fn sit(this: &Arc<Self>, max_followers: usize) -> Option<Seat<K, V, E>> {
         let mut state = lock(&this.state);
-        if state.is_over() {
-            return Sitting::Ended;
-        }
         if state.followers() >= max_followers {
-            return Sitting::Full;
+            return None;
         }
         let ticket = state.sit();
         drop(state);
-        Sitting::Sits(Seat { flight: Arc::clone(this), ticket, deadline: None })
+        Some(Seat { flight: Arc::clone(this), ticket, deadline: None })
     }
 
     pub(crate) fn key(&self) -> &K {
@@ -123,11 +115,10 @@ impl<K, V, E> Flight<K, V, E> {
     {
         // Nobody joins any more.
         self.map.retire(self);
-        let (drives, alone, mut earliest) = {
+        let (drives, others, mut earliest) = {
             let state = lock(&self.state);
-            (state.is_driver(seat.ticket), state.followers() == 0, state.earliest)
+            (state.is_driver(seat.ticket), state.followers() > 0, state.earliest)
         };
-        let others = !(drives && alone);
         match result {
             Ok(answer) if others && share.shares(answer) => (End::Answer(answer.clone()), None),
             Ok(_) => (End::Alone, None),

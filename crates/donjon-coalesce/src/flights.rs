@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use crate::{
     Joined, Stats,
     control::{Control, count},
-    flight::{Flight, Seat, Sitting},
+    flight::{Flight, Seat},
     state::Run,
     sync::{Mutex, lock},
 };
@@ -187,36 +187,24 @@ impl<K: Hash + Eq, V, E> Map<K, V, E> {
     fn enter(this: &Arc<Self>, key: K, max_followers: usize) -> Role<K, V, E> {
         let hash = this.hasher.hash_one(&key);
         let mut shard = lock(this.shard(hash));
-        let found = shard.find(hash, |other| other.hash() == hash && *other.key() == key).map(Arc::clone);
-        let mut ended = None;
-        if let Some(flight) = found {
-            match Flight::sit(&flight, max_followers) {
-                Sitting::Sits(seat) => {
-                    drop(shard);
+        if let Some(flight) = shard.find(hash, |other| other.hash() == hash && *other.key() == key) {
+            let seat = Flight::sit(flight, max_followers);
+            drop(shard);
+            return match seat {
+                Some(seat) => {
                     count(&this.control.joined);
-                    return Role::Follow(Joined::new(seat));
+                    Role::Follow(Joined::new(seat))
                 }
-                Sitting::Full => {
-                    drop(shard);
+                None => {
                     count(&this.control.refused);
-                    return Role::Full;
+                    Role::Full
                 }
-                // Whoever has ended it is about to retire it.
-                Sitting::Ended => ended = Some(flight),
-            }
-        }
-        if let Some(ended) = &ended
-            && let Ok(entry) = shard.find_entry(hash, |other| Arc::ptr_eq(other, ended))
-        {
-            // `ended` keeps it alive beyond the lock.
-            entry.remove();
-            this.control.ended();
+            };
         }
         let (flight, seat) = Flight::begin(Arc::clone(this), key, hash);
         shard.insert_unique(hash, flight, |other| other.hash());
         this.control.began();
         drop(shard);
-        drop(ended);
         Role::Lead(Lead { seat })
     }
 }

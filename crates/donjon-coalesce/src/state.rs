@@ -236,9 +236,6 @@ impl<V, E> State<V, E> {
     /// The driver is another one: it polls the call once, so that its deadline is seen inside.
     fn wake_driver(&mut self) -> Option<Waker> {
         self.woken = true;
-        if let Some(deadline) = self.driver.deadline {
-            self.earliest = self.earliest.earlier(deadline);
-        }
         if matches!(self.stage, Stage::Parked(_)) { self.driver.notify() } else { None }
     }
 

@@ -72,10 +72,12 @@ async fn a_follower_that_leaves_disturbs_nobody() {
 #[tokio::test(start_paused = true)]
 async fn whoever_was_woken_to_drive_and_leaves_wakes_the_next() {
     let (service, probe) = held(&by_number());
-    let mut calls = pending(&service, 7, 4);
+    let mut calls = pending(&service, 7, 5);
     probe.release_all();
     // The driver and one more know of it, and both leave before they have looked.
     assert!(calls[0].is_woken() && calls[1].is_woken() && !calls[2].is_woken());
+    drop(calls.remove(1));
+    assert!(calls[1].is_woken(), "the one that was woken besides the driver passes it on");
     drop(calls.remove(1));
     drop(calls.remove(0));
     assert!(calls[0].is_woken());

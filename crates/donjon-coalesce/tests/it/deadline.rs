@@ -270,3 +270,17 @@ async fn one_with_less_time_does_not_poll_for_the_driver() {
     assert_ready_ok!(less.poll());
     assert_ready_ok!(driver.poll());
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_starts_again_after_its_own_deadline() {
+    let (service, probe) = held(&by_number());
+    probe.reply_next([Reply::panic().held()]);
+    let mut driver = call(&service, 7);
+    assert_pending!(driver.poll());
+    let mut follower = within(&service, millis(50), 7);
+    advance(millis(50)).await;
+    probe.release_all();
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| driver.poll())).is_err());
+    assert_eq!(refusal(assert_ready!(follower.poll())), (RejectionKind::DeadlineExceeded, Phase::Attempt));
+    assert_eq!(probe.stats().calls, 1);
+}

@@ -1,16 +1,17 @@
 //! The primitive, without a service.
 
 use std::{
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
 use donjon_coalesce::{Flights, Joined, Landing, Role};
-use donjon_core::{Rejection, RejectionKind};
+use donjon_core::{Deadline, Rejection, RejectionKind};
 use tokio::{sync::oneshot, task::yield_now, time::sleep};
 use tokio_test::{assert_pending, assert_ready, task::spawn};
 
@@ -68,29 +69,50 @@ async fn a_bound_on_followers_holds() {
     assert_eq!(flights.stats().refused, 1);
 }
 
+/// Notes how many hold on to something when it is woken.
+struct Watches {
+    held: Arc<()>,
+    seen: AtomicUsize,
+}
+
+impl Wake for Watches {
+    fn wake(self: Arc<Self>) {
+        self.seen.store(Arc::strong_count(&self.held), Relaxed);
+    }
+}
+
+/// Holds on to something for as long as it is there, its end included.
+struct Holds {
+    _held: Arc<()>,
+    answered: oneshot::Receiver<u64>,
+}
+
+impl Future for Holds {
+    type Output = Result<u64, Rejection>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answered).poll(cx).map(|answer| Ok(answer.expect("it is sent")))
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_future_is_dropped_before_anybody_is_told_of_its_end() {
     let flights = Numbers::new();
     let held = Arc::new(());
-    let holds = Arc::clone(&held);
     let (answer, answered) = oneshot::channel();
     let Role::Lead(lead) = flights.enter(1) else { panic!("nobody is here") };
-    let mut leader = spawn(lead.start(async move {
-        let _holds = holds;
-        Ok(answered.await.expect("it is sent"))
-    }));
+    let mut leader = spawn(lead.start(Holds { _held: Arc::clone(&held), answered }));
     assert_pending!(leader.poll());
-    let follower = follow(&flights, 1);
-    let watches = Arc::clone(&held);
-    let follower = tokio::spawn(async move {
-        let landing = follower.await;
-        assert_eq!(Arc::strong_count(&watches), 2, "it and the test");
-        landing
-    });
-    yield_now().await;
+    let watches = Arc::new(Watches { held, seen: AtomicUsize::new(0) });
+    // With less time than the driver it is not woken to poll the call, but for its end alone.
+    let mut follower = pin!(Deadline::after(Duration::from_secs(1)).scope(follow(&flights, 1)));
+    let waker = Waker::from(Arc::clone(&watches));
+    assert_pending!(follower.as_mut().poll(&mut Context::from_waker(&waker)));
     answer.send(42).unwrap();
+    assert_eq!(watches.seen.load(Relaxed), 0);
     assert!(matches!(assert_ready!(leader.poll()), Landing::Own(Ok(42))));
-    assert!(matches!(follower.await.unwrap(), Landing::Joined(42)));
+    assert_eq!(watches.seen.load(Relaxed), 1, "the call is gone");
+    assert!(matches!(follower.await, Landing::Joined(42)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,7 +123,7 @@ async fn a_deadline_of_its_own_ends_one_and_not_the_call() {
         sleep(Duration::from_secs(1)).await;
         Ok(42)
     }));
-    let deadline = donjon_core::Deadline::after(Duration::from_millis(50));
+    let deadline = Deadline::after(Duration::from_millis(50));
     let Landing::Refused(rejection) = deadline.scope(follow(&flights, 1)).await else { panic!("it is late") };
     assert_eq!(rejection.kind(), RejectionKind::DeadlineExceeded);
     assert!(matches!(leader.await.unwrap(), Landing::Own(Ok(42))));
@@ -141,7 +163,7 @@ async fn many_callers_on_many_threads_that_come_and_go() {
                         let landing = std::future::poll_fn(|cx| {
                             polls += 1;
                             if polls > leaves_after && leaves_after > 0 {
-                                return std::task::Poll::Ready(None);
+                                return Poll::Ready(None);
                             }
                             joined.as_mut().poll(cx).map(Some)
                         });
