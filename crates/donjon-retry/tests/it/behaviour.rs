@@ -366,3 +366,40 @@ async fn a_retry_of_a_service_that_is_broken_by_then_ends_with_its_error() {
     assert_eq!(layer.handle().stats().gave_up(NoRetry::NotReady), 1);
     assert_eq!(layer.handle().budget().stats().tokens, 24.0, "what was not sent is not paid for");
 }
+
+#[tokio::test(start_paused = true)]
+async fn waits_are_spread_by_default_and_the_same_seed_spreads_them_the_same() {
+    async fn waits(layer: RetryLayer) -> Vec<u128> {
+        let upstream = Upstream::failing();
+        layer.layer(upstream.clone()).oneshot(1_u64).await.expect_err("it is down");
+        upstream.millis()
+    }
+    let layer = || RetryLayer::default().backoff(Backoff::exponential(Duration::from_secs(10), Duration::MAX));
+    let seven = layer().seed(7);
+    let first = waits(seven.clone()).await;
+    assert_ne!(waits(seven.clone()).await, first, "the seed is for the layer, not for each call");
+    assert_eq!(waits(seven.fresh()).await, first);
+    assert_eq!(waits(layer().seed(7).max_attempts(4)).await, first, "in whichever order it is said");
+    assert_ne!(waits(layer().seed(8)).await, first);
+    assert_ne!(waits(layer()).await, waits(layer()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_number_of_attempts_is_bounded_by_the_budget_alone() {
+    let upstream = Upstream::failing();
+    let layer = RetryLayer::default().max_attempts(u32::MAX);
+    layer.layer(upstream.clone()).oneshot(1_u64).await.expect_err("it is down");
+    assert_eq!(upstream.calls(), 1 + 24);
+    assert_eq!(layer.handle().stats().gave_up(NoRetry::BudgetExhausted), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_retry_inside_of_another_counts_its_own_attempts_and_pays_for_its_own() {
+    let upstream = Upstream::failing();
+    let (outer, inner) = (RetryLayer::default().max_attempts(2), RetryLayer::default().max_attempts(3));
+    outer.layer(inner.layer(upstream.clone())).oneshot(1_u64).await.expect_err("it is down");
+    let attempts: Vec<_> = upstream.arrivals().iter().map(|it| it.attempt).collect();
+    assert_eq!(attempts, [1, 2, 3, 1, 2, 3]);
+    let sent = [outer, inner].map(|layer| (layer.handle().stats().retries, layer.handle().budget().stats().tokens));
+    assert_eq!(sent, [(1, 23.0), (4, 20.0)]);
+}

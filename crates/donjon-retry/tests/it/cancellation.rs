@@ -123,3 +123,15 @@ async fn one_waker_and_few_polls_for_a_long_wait() {
     .expect_err("it is down");
     assert!(polls <= 8, "{polls} polls for three waits of an hour");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_observer_is_a_drop_and_costs_nothing() {
+    let layer = layer().on_event(|_| std::panic::resume_unwind(Box::new("scripted")));
+    let mut call = Box::pin(layer.layer(Upstream::failing()).oneshot(1_u64));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut cx))).expect_err("it panics");
+    drop(call);
+    let (stats, budget) = (layer.handle().stats(), layer.handle().budget().stats());
+    assert_eq!((stats.retrying, stats.cancelled, stats.retries), (0, 1, 0));
+    assert_eq!((budget.tokens, budget.given_back), (24.0, 1));
+}
