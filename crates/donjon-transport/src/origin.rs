@@ -24,39 +24,60 @@ impl Origin {
     /// of the scheme. `None` if it is that way already.
     pub(crate) fn simplified(uri: &Uri) -> Option<Authority> {
         let authority = uri.authority()?;
-        let default_port = match uri.scheme_str() {
-            Some("http") => 80,
-            Some("https") => 443,
-            _ => return None,
-        };
-        let text = authority.as_str();
-        let mut simple = text.rsplit_once('@').map_or(text, |(_, host)| host);
-        if authority.port_u16() == Some(default_port) || Self::port_text(authority) == Some("") {
-            simple = simple.rsplit_once(':').map_or(simple, |(host, _)| host);
+        let default_port = if uri.scheme()? == &Scheme::HTTPS { 443 } else { 80 };
+        let split = Split::of(authority);
+        let drops_port = split.port.is_some_and(str::is_empty) || split.port_number() == Some(default_port);
+        if split.has_user {
+            let simple = if drops_port { split.host } else { split.host_and_port };
+            simple.parse().ok()
+        } else if drops_port {
+            split.host.parse().ok()
+        } else {
+            None
         }
-        if simple.len() == text.len() { None } else { simple.parse().ok() }
     }
 }
 
-impl Origin {
+/// The parts of an authority, found in one pass: each call needs them.
+pub(crate) struct Split<'a> {
+    has_user: bool,
+    pub(crate) host: &'a str,
     /// What stands for a port, be it one or not; `None` without a colon.
-    pub(crate) fn port_text(authority: &Authority) -> Option<&str> {
+    pub(crate) port: Option<&'a str>,
+    host_and_port: &'a str,
+}
+
+impl<'a> Split<'a> {
+    pub(crate) fn of(authority: &'a Authority) -> Self {
         let text = authority.as_str();
-        let host_and_port = text.rsplit_once('@').map_or(text, |(_, host)| host);
-        host_and_port.strip_prefix(authority.host())?.strip_prefix(':')
+        let start = text.bytes().rposition(|byte| byte == b'@').map_or(0, |at| at + 1);
+        let host_and_port = &text[start..];
+        // A colon inside of the brackets of an IPv6 address is before the last bracket.
+        let last = host_and_port.bytes().rposition(|byte| matches!(byte, b':' | b']'));
+        let (host, port) = match last {
+            Some(at) if host_and_port.as_bytes()[at] == b':' => (&host_and_port[..at], Some(&host_and_port[at + 1..])),
+            _ => (host_and_port, None),
+        };
+        Self { has_user: start > 0, host, port, host_and_port }
     }
+
+    /// The port, if what stands for it is one.
+    pub(crate) fn port_number(&self) -> Option<u16> {
+        self.port.filter(|port| is_digits(port))?.parse().ok()
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.authority.as_str();
-        // User information is a secret.
-        match Self::port_text(&self.authority) {
-            // And so may be what stands for a port, of a password that was not encoded.
-            Some(port) if !port.bytes().all(|byte| byte.is_ascii_digit()) => {
-                write!(f, "{}://{}:***", self.scheme, self.authority.host())
-            }
-            _ => write!(f, "{}://{}", self.scheme, text.rsplit_once('@').map_or(text, |(_, host)| host)),
+        // User information is a secret, and so may be what stands for a port, of a password that was not encoded.
+        let split = Split::of(&self.authority);
+        match split.port {
+            Some(port) if !is_digits(port) => write!(f, "{}://{}:***", self.scheme, split.host),
+            _ => write!(f, "{}://{}", self.scheme, split.host_and_port),
         }
     }
 }

@@ -14,8 +14,12 @@ use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use tower_service::Service;
 
 use crate::{
-    TransportBody, TransportBuilder, TransportError, TransportErrorKind, body::RequestBody, connector::Connector,
-    future::ResponseFuture, limit::Limit, origin::Origin,
+    TransportBody, TransportBuilder, TransportError, TransportErrorKind,
+    body::RequestBody,
+    connector::Connector,
+    future::ResponseFuture,
+    limit::Limit,
+    origin::{Origin, Split},
 };
 
 #[cfg(feature = "tls")]
@@ -120,11 +124,11 @@ fn check<B: Body>(request: &Request<B>) -> Result<(), TransportError> {
         Some(_) => return invalid("the scheme is neither http nor https"),
         None => return invalid("it is not absolute: `http://` or `https://` and a host are missing"),
     }
-    let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
+    let Some(split) = uri.authority().map(Split::of).filter(|split| !split.host.is_empty()) else {
         return invalid("it has no host");
     };
     // The parser takes any text for a port, and the connector the default one instead.
-    if Origin::port_text(authority).is_some_and(|port| !port.is_empty()) && authority.port_u16().is_none() {
+    if split.port.is_some_and(|port| !port.is_empty()) && split.port_number().is_none() {
         return invalid("its port is no port number");
     }
     // hyper would believe the header, and wait for an answer to what is never complete.
