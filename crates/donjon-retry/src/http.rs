@@ -23,7 +23,7 @@ use crate::{NotReplayable, Plan, Policy, RetryInfo, RetryLayer, RetryReport};
 /// | may it be sent twice | by method, `Idempotency-Key` or the extension `Idempotent` ([`idempotency::is_idempotent`]) |
 /// | can it be sent twice | if the body can ([`Replay`]): `Full` and `Empty` do; under a `ReplayLayer`, any body |
 /// | this request alone | the extensions [`RetryOverride`] and [`RetryReport`] |
-/// | a failed response | is read up to 64 KiB or for 50 ms, so that its connection can be used again, then dropped |
+/// | a failed response | is read up to 64 KiB or for 50 ms (near the deadline less), so that its connection can be used again, then dropped |
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Http<C = HttpClassify> {

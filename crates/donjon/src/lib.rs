@@ -83,7 +83,7 @@
 //! # A server
 //!
 //! [`respond()`] wraps layers around an infallible service, such as an axum router: refusals become responses, with a
-//! status, `Retry-After` and a problem document, and the error stays `Infallible`.
+//! status, a problem document and, where the layer that refuses knows when, `Retry-After`; the error stays `Infallible`.
 //!
 //! ```
 //! use donjon::{ConcurrencyLimitLayer, respond};
