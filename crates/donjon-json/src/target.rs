@@ -269,10 +269,12 @@ fn is_literal(byte: u8) -> bool {
 
 /// Where the authority starts in an absolute `http` or `https` URL (or one of any other scheme, to be refused).
 fn authority_start(text: &str) -> Option<usize> {
+    // Most are a path, and need no search.
+    if !text.as_bytes().first()?.is_ascii_alphabetic() {
+        return None;
+    }
     let at = text.find("://")?;
-    let scheme = &text[..at];
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let is_scheme = text[..at].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     is_scheme.then_some(at + 3)
 }
 
