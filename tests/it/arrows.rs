@@ -1,4 +1,4 @@
-//! The direction of dependencies: core <- budget, coalesce, http <- every middleware <- the facade, and no middleware on another.
+//! The direction of dependencies: core <- budget, store, http (<- coalesce) <- every middleware <- the facade, and no middleware on another.
 
 use std::collections::{BTreeMap, BTreeSet};
 

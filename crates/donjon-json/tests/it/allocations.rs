@@ -1,9 +1,6 @@
 //! What a call allocates, over a service that answers at once: every allocation has a name.
-#![expect(unsafe_code, reason = "an allocator is unsafe to implement; this one only counts and hands on")]
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     convert::Infallible,
     future::{Ready, ready},
     pin::pin,
@@ -17,37 +14,9 @@ use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use tower::Service;
 
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(ptr, layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        unsafe { System.realloc(ptr, layout, size) }
-    }
-}
-
 /// How many allocations `f` makes on this thread, growing ones included.
 fn count(f: impl FnOnce()) -> u64 {
-    let before = COUNT.with(Cell::get);
-    f();
-    COUNT.with(Cell::get) - before
+    allocation_counter::measure(f).count_total
 }
 
 /// Answers at once, with a head and one frame.

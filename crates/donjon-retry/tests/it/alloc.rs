@@ -1,9 +1,6 @@
 //! What a call allocates, counted on this thread.
-#![expect(unsafe_code, reason = "an allocator is unsafe to implement; this one only counts and hands on")]
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     future::{Future, ready},
     pin::pin,
     task::{Context, Poll, Waker},
@@ -13,36 +10,16 @@ use donjon_core::{CallError, Fresh, Rejection, RejectionKind};
 use donjon_retry::{Backoff, RetryLayer};
 use tower::{Layer, Service, service_fn};
 
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
 /// Allocations of one call that is answered at its first poll.
 fn allocations<S: Service<Req>, Req>(service: &mut S, req: Req) -> u64 {
-    let before = COUNT.with(Cell::get);
-    let mut cx = Context::from_waker(Waker::noop());
-    assert!(service.poll_ready(&mut cx).is_ready());
-    let done = matches!(pin!(service.call(req)).poll(&mut cx), Poll::Ready(Ok(_)));
-    let after = COUNT.with(Cell::get);
+    let mut done = false;
+    let counted = allocation_counter::measure(|| {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(service.poll_ready(&mut cx).is_ready());
+        done = matches!(pin!(service.call(req)).poll(&mut cx), Poll::Ready(Ok(_)));
+    });
     assert!(done, "it is answered at once");
-    after - before
+    counted.count_total
 }
 
 #[test]
