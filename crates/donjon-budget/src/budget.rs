@@ -3,7 +3,8 @@ use std::fmt;
 use donjon_core::{Fresh, Ratio};
 
 use crate::{
-    BudgetBuilder, Withdrawal,
+    BudgetBuilder, Share, ShareStats, Withdrawal,
+    share::{Purse, ShareSettings},
     sync::{Arc, AtomicU64, Ordering},
 };
 
@@ -17,6 +18,8 @@ use crate::{
 /// 0.3, and a retry that succeeds is refunded. Found by simulation: no call that retrying would have saved is lost
 /// while up to 30 % of attempts fail, and at total failure the load over a minute is 1.04 times at 10 calls a second
 /// and 1.004 times at 100. Below a call a second the bucket itself is a large share: 1.4 times.
+///
+/// Extra load that is not a retry (hedges, probes, refreshes) has a [`share`](Self::share) of its own.
 ///
 /// Tokens are integers, in millionths: a ratio is exact. Taking is one atomic step (look and take together); earning on
 /// a full bucket is one load, so that a healthy service's callers share nothing that is written.
@@ -75,6 +78,8 @@ pub struct BudgetStats {
     pub given_back: u64,
     /// Retries that succeeded.
     pub succeeded: u64,
+    /// What is there for hedges, probes and refreshes, and was used.
+    pub share: ShareStats,
 }
 
 /// Amounts in millionths of a token.
@@ -87,6 +92,7 @@ pub(crate) struct Settings {
     pub(crate) throttled: u64,
     pub(crate) deposit: u64,
     pub(crate) rule: Rule,
+    pub(crate) share: ShareSettings,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +111,7 @@ struct Inner {
     refused: AtomicU64,
     given_back: AtomicU64,
     succeeded: AtomicU64,
+    purse: Purse,
 }
 
 // ===== impl Budget =====
@@ -125,16 +132,19 @@ impl Budget {
         BudgetBuilder::new().deposit(deposit)
     }
 
-    /// Grants every retry. For tests, and where something else bounds the load.
+    /// Grants every retry, and whatever is asked of its [share](Self::share). For tests, and where something else bounds
+    /// the load.
     #[must_use]
     pub fn unlimited() -> Self {
-        Self::builder().capacity(0).cost(0).build()
+        let settings = Self::builder().capacity(0).cost(0).settings();
+        Self::from_settings(Settings { share: ShareSettings::UNLIMITED, ..settings })
     }
 
-    /// Grants none.
+    /// Grants none, and nothing of its [share](Self::share) either.
     #[must_use]
     pub fn none() -> Self {
-        Self::builder().capacity(0).build()
+        let settings = Self::builder().capacity(0).settings();
+        Self::from_settings(Settings { share: ShareSettings::NONE, ..settings })
     }
 
     /// The retry quota of AWS SDKs' standard mode 2.0: 500 tokens, a retry costs 5, after a timeout 10; a first-try
@@ -168,6 +178,7 @@ impl Budget {
             throttled: Self::TOKEN,
             deposit: u64::from(ratio.millionths()),
             rule: Rule::Throttle { threshold: capacity / 2 },
+            share: ShareSettings::DEFAULT,
         })
     }
 
@@ -180,6 +191,7 @@ impl Budget {
                 refused: AtomicU64::new(0),
                 given_back: AtomicU64::new(0),
                 succeeded: AtomicU64::new(0),
+                purse: Purse::new(settings.share),
             }),
         }
     }
@@ -215,6 +227,13 @@ impl Budget {
         }
     }
 
+    /// An end of what this budget has for hedges, probes and refreshes: one for each layer that sends such, its clones
+    /// included. All draw on the same tokens.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        Share::new(self.clone())
+    }
+
     /// What it holds and has done. The figures are read one after the other, not at one instant.
     #[must_use]
     pub fn stats(&self) -> BudgetStats {
@@ -228,7 +247,13 @@ impl Budget {
             refused: read(&inner.refused),
             given_back: read(&inner.given_back),
             succeeded: read(&inner.succeeded),
+            share: inner.purse.stats(),
         }
+    }
+
+    #[inline]
+    pub(crate) fn purse(&self) -> &Purse {
+        &self.inner.purse
     }
 
     pub(crate) fn give_back(&self, amount: u64) {

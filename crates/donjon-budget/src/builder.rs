@@ -1,6 +1,9 @@
 use donjon_core::Ratio;
 
-use crate::budget::{Budget, Rule, Settings};
+use crate::{
+    budget::{Budget, Rule, Settings},
+    share::ShareSettings,
+};
 
 /// Settings of a [`Budget`], made by [`Budget::builder`]. Each value means something, 0 included.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +16,7 @@ pub struct BudgetBuilder {
     throttled: Option<u32>,
     deposit: Ratio,
     refund: bool,
+    share: ShareSettings,
 }
 
 // ===== impl BudgetBuilder =====
@@ -27,6 +31,7 @@ impl BudgetBuilder {
             throttled: None,
             deposit: Ratio::ZERO,
             refund: true,
+            share: ShareSettings::DEFAULT,
         }
     }
 
@@ -72,13 +77,30 @@ impl BudgetBuilder {
         self
     }
 
+    /// How many hedges, probes and refreshes there may be for each call ([`Budget::share`]). Default 0.02; with 0 there
+    /// are none.
+    pub const fn share(mut self, ratio: Ratio) -> Self {
+        self.share.deposit = ratio.millionths() as u64;
+        self
+    }
+
+    /// At most so many hedges, probes and refreshes are saved up. Default 100; with 0 there are none.
+    pub const fn share_burst(mut self, tokens: u32) -> Self {
+        self.share.burst = tokens as u64 * Budget::TOKEN;
+        self
+    }
+
     /// A new bucket with these settings.
     #[must_use]
     pub fn build(self) -> Budget {
+        Budget::from_settings(self.settings())
+    }
+
+    pub(crate) fn settings(self) -> Settings {
         let scaled = |tokens: u32| u64::from(tokens) * Budget::TOKEN;
         let capacity = scaled(self.capacity);
         let failure = scaled(self.failure);
-        Budget::from_settings(Settings {
+        Settings {
             capacity,
             initial: self.initial.map_or(capacity, scaled).min(capacity),
             failure,
@@ -86,6 +108,7 @@ impl BudgetBuilder {
             throttled: self.throttled.map_or(failure, scaled),
             deposit: u64::from(self.deposit.millionths()),
             rule: Rule::Bucket { refund: self.refund },
-        })
+            share: self.share,
+        }
     }
 }

@@ -4,7 +4,8 @@
 //!   [`Jitter`] is asked for; and how to read a server's `Retry-After` ([`Hints`]). A pure function: the randomness and
 //!   the measurements are passed in, so a test or a replay decides them.
 //! - [`Budget`]: a token bucket that successes fill and retries empty, so that retries stay a small share of the
-//!   traffic when everything fails. [`Withdrawal`] and [`Receipt`] are what a retry holds of it.
+//!   traffic when everything fails. [`Withdrawal`] and [`Receipt`] are what a retry holds of it; hedges, probes and
+//!   refreshes have their own [`Share`] of 2 % of the calls.
 //! - [`Entropy`]: where the randomness comes from; seeded, it repeats itself.
 //!
 //! There is no clock, no timer and no middleware here: `donjon-retry` is the layer that uses them.
@@ -32,7 +33,8 @@
 //! # Sharing
 //!
 //! Clones of a [`Budget`] are the same bucket. Several layers may share one: the invariant, extra sends <= initial
-//! tokens + ratio x first-try successes + refunds of retries that succeeded, then holds for all of them together.
+//! tokens + ratio x first-try successes + refunds of retries that succeeded, then holds for all of them together; and
+//! so does that of the shares, extra sends <= 0.02 x calls + 100.
 //!
 //! # Cancellation
 //!
@@ -43,6 +45,7 @@ mod backoff;
 mod budget;
 mod builder;
 mod entropy;
+mod share;
 mod sync;
 mod token;
 
@@ -51,5 +54,6 @@ pub use self::{
     budget::{Budget, BudgetStats, Cost},
     builder::BudgetBuilder,
     entropy::Entropy,
+    share::{Share, ShareStats},
     token::{Receipt, Withdrawal},
 };

@@ -52,3 +52,20 @@ fn a_refund_never_overfills() {
         assert_eq!(budget.stats().tokens, 1.0);
     });
 }
+
+/// Two layers that see the same calls: each call earns once, whoever says so first.
+#[test]
+fn a_call_that_two_layers_see_earns_once() {
+    loom::model(|| {
+        let budget = Budget::builder().share(Ratio::ONE).share_burst(10).build();
+        let (outer, inner) = (budget.share(), budget.share());
+        let thread = thread::spawn(move || {
+            outer.deposit();
+            outer.deposit();
+        });
+        inner.deposit();
+        let taken = inner.try_take();
+        thread.join().expect("no panic");
+        assert_eq!(budget.stats().share.tokens + f64::from(u8::from(taken)), 2.0, "the most that one layer has seen");
+    });
+}

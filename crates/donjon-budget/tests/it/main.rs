@@ -4,4 +4,5 @@
 mod backoff;
 mod budget;
 mod golden;
+mod share;
 mod simulation;
