@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -8,11 +9,15 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower_service::Service;
 
-use crate::{LAYER, joined::poll_timer, state::Run};
+use crate::{Run, joined::poll_timer};
 
 pin_project! {
-    /// Readies a service and calls it: what runs in a flight.
-    pub(crate) struct Call<S, R, F> {
+    /// Readies a service and calls it: what [runs](crate::Lead::run) in a flight. `F` is the future of the service.
+    ///
+    /// If the service is not ready at once, and is so only after the ambient deadline, it is not called.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Call<S, R, F> {
+        layer: &'static str,
         #[pin]
         stage: Stage<S, R, F>,
     }
@@ -27,8 +32,9 @@ pin_project! {
 }
 
 pin_project! {
-    /// A call that nobody joins. It does not wait for readiness beyond its deadline.
-    pub(crate) struct Alone<S, R, F> {
+    /// A [`Call`] that nobody joins. It does not wait for readiness beyond its deadline.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Alone<S, R, F> {
         #[pin]
         call: Call<S, R, F>,
         #[pin]
@@ -39,8 +45,9 @@ pin_project! {
 // ===== impl Call =====
 
 impl<S, R, F> Call<S, R, F> {
-    pub(crate) fn new(inner: S, request: R) -> Self {
-        Self { stage: Stage::Readies { inner, request: Some(request), waited: false } }
+    /// A call of `inner`, by the layer of this name.
+    pub fn new(layer: &'static str, inner: S, request: R) -> Self {
+        Self { layer, stage: Stage::Readies { inner, request: Some(request), waited: false } }
     }
 }
 
@@ -52,7 +59,8 @@ where
     type Output = Result<S::Response, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut stage = self.project().stage;
+        let this = self.project();
+        let (layer, mut stage) = (*this.layer, this.stage);
         loop {
             match stage.as_mut().project() {
                 StageProj::Readies { inner, request, waited } => {
@@ -61,7 +69,7 @@ where
                     ready!(ready)?;
                     // Nothing starts after its deadline, though readiness has come.
                     if *waited && Scope::current().has_passed() {
-                        return Poll::Ready(Err(S::Error::from_rejection(not_ready())));
+                        return Poll::Ready(Err(S::Error::from_rejection(not_ready(layer))));
                     }
                     let future = inner.call(request.take().expect("it is called once"));
                     stage.set(Stage::Runs { future });
@@ -85,8 +93,9 @@ where
 // ===== impl Alone =====
 
 impl<S, R, F> Alone<S, R, F> {
-    pub(crate) fn new(inner: S, request: R) -> Self {
-        Self { call: Call::new(inner, request), timer: None }
+    /// A call of `inner`, by the layer of this name.
+    pub fn new(layer: &'static str, inner: S, request: R) -> Self {
+        Self { call: Call::new(layer, inner, request), timer: None }
     }
 }
 
@@ -105,12 +114,24 @@ where
             && let Some(at) = Deadline::current().instant()
         {
             ready!(poll_timer(this.timer, at, cx));
-            return Poll::Ready(Err(S::Error::from_rejection(not_ready())));
+            return Poll::Ready(Err(S::Error::from_rejection(not_ready(this.call.layer))));
         }
         poll
     }
 }
 
-fn not_ready() -> Rejection {
-    Rejection::new(RejectionKind::DeadlineExceeded, LAYER).with_phase(Phase::Ready)
+fn not_ready(layer: &'static str) -> Rejection {
+    Rejection::new(RejectionKind::DeadlineExceeded, layer).with_phase(Phase::Ready)
+}
+
+impl<S, R, F> fmt::Debug for Call<S, R, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("begun", &matches!(self.stage, Stage::Runs { .. })).finish_non_exhaustive()
+    }
+}
+
+impl<S, R, F> fmt::Debug for Alone<S, R, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alone").field("call", &self.call).finish_non_exhaustive()
+    }
 }

@@ -1,6 +1,7 @@
 use std::{
     fmt,
     hash::{BuildHasher, Hash, RandomState},
+    mem,
     pin::Pin,
     ptr,
     sync::Arc,
@@ -11,10 +12,9 @@ use hashbrown::HashTable;
 use pin_project_lite::pin_project;
 
 use crate::{
-    Joined, Stats,
+    Joined, Run, Stats,
     control::{Control, count},
     flight::{Flight, Seat},
-    state::Run,
     sync::{Mutex, lock},
 };
 
@@ -143,6 +143,20 @@ impl<K: Hash + Eq, V, E> Flights<K, V, E> {
         let max = self.map.control.max_followers();
         Map::enter(&self.map, key, max)
     }
+
+    /// Nobody joins the call of this key from now on, if it runs: whoever comes next starts another one. Those who have
+    /// joined stay, and what it answers is still theirs. For when something has changed that a call from before may not
+    /// have seen.
+    pub fn retire(&self, key: &K) {
+        self.map.retire_key(key);
+    }
+}
+
+impl<K, V, E> Flights<K, V, E> {
+    /// Nobody joins any of the calls that run now: as [`retire`](Self::retire), for all keys.
+    pub fn retire_all(&self) {
+        self.map.retire_all();
+    }
 }
 
 impl<K, V, E> Clone for Flights<K, V, E> {
@@ -181,9 +195,28 @@ impl<K, V, E> Map<K, V, E> {
             self.control.ended();
         }
     }
+
+    fn retire_all(&self) {
+        for shard in &self.shards {
+            // Dropped without the lock.
+            let flights = mem::take(&mut *lock(shard));
+            flights.iter().for_each(|_| self.control.ended());
+        }
+    }
 }
 
 impl<K: Hash + Eq, V, E> Map<K, V, E> {
+    fn retire_key(&self, key: &K) {
+        let hash = self.hasher.hash_one(key);
+        let mut shard = lock(self.shard(hash));
+        let found = shard.find_entry(hash, |other| other.hash() == hash && other.key() == key);
+        let gone = found.ok().map(|entry| entry.remove().0);
+        drop(shard);
+        if gone.is_some() {
+            self.control.ended();
+        }
+    }
+
     fn enter(this: &Arc<Self>, key: K, max_followers: usize) -> Role<K, V, E> {
         let hash = this.hasher.hash_one(&key);
         let mut shard = lock(this.shard(hash));
@@ -222,7 +255,8 @@ impl<K, V, E> Lead<K, V, E> {
         self.run(Opaque { future })
     }
 
-    pub(crate) fn run<F>(self, future: F) -> Joined<K, V, E>
+    /// The same for a future that says whether something may have been sent.
+    pub fn run<F>(self, future: F) -> Joined<K, V, E>
     where
         F: Run<Output = Result<V, E>> + Send + 'static,
     {

@@ -11,10 +11,7 @@ use donjon_core::{Reject, Rejection, RejectionKind, Scope};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::{
-    Flights, Joined, LAYER, Landing, Role, Share,
-    call::{Alone, Call},
-};
+use crate::{Alone, Call, Flights, Joined, LAYER, Landing, Role, Share};
 
 pin_project! {
     /// The response future of [`Coalesce`](crate::Coalesce). Nothing happens before its first poll: then it joins the call
@@ -62,7 +59,7 @@ impl<S: Service<R>, R, K, P> ResponseFuture<S, R, K, P> {
     }
 
     pub(crate) fn alone(inner: S, request: R, share: P) -> Self {
-        Self { state: State::Alone { alone: Alone::new(inner, request) }, share }
+        Self { state: State::Alone { alone: Alone::new(LAYER, inner, request) }, share }
     }
 }
 
@@ -105,7 +102,7 @@ where
                     }
                     Landing::Alone => {
                         let (inner, request) = kept.take().expect("whoever has started gets the end of it");
-                        State::Alone { alone: Alone::new(inner, request) }
+                        State::Alone { alone: Alone::new(LAYER, inner, request) }
                     }
                     Landing::Again(again) => {
                         let (inner, request) = kept.take().expect("whoever has started gets the end of it");
@@ -137,7 +134,7 @@ where
     R: Send + 'static,
 {
     match role {
-        Role::Lead(lead) => State::Joined { joined: lead.run(Call::new(inner, request)), kept: None },
+        Role::Lead(lead) => State::Joined { joined: lead.run(Call::new(LAYER, inner, request)), kept: None },
         Role::Follow(joined) => State::Joined { joined, kept: Some((inner, request)) },
         Role::Full => State::Done,
     }

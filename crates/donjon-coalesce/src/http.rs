@@ -1,80 +1,11 @@
-//! The rules of HTTP: which requests may be made once for many, and which answers many may have.
+//! The form for HTTP: the strict rule of `donjon-http`, which caches go by too.
 
-use std::{fmt, sync::Arc};
-
-use donjon_core::{Classify, Key, Outcome, Reject};
-use donjon_http::{HttpClassify, redact};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri,
-    header::{
-        ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, COOKIE, EXPECT, HOST, IF_MATCH,
-        IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, PROXY_AUTHORIZATION, RANGE,
-        SET_COOKIE, UPGRADE, VARY,
-    },
-};
-use http_body::Body;
+use donjon_core::{Classify, Outcome, Reject};
+use donjon_http::HttpClassify;
+pub use donjon_http::sharing::{HttpKey, HttpRequests, HttpResponses};
+use http::Response;
 
 use crate::{CoalesceLayer, Share};
-
-/// The key of requests of HTTP that may be made once for many, by a strict rule. Made by [`HttpRequests::new`].
-///
-/// Two requests are the same if they have the same method, the same URI, and the same values of these fields: `Accept`,
-/// `Accept-Encoding`, `Accept-Language`, `Host`, and those of [`field`](Self::field).
-///
-/// A request goes through alone if
-///
-/// - its method is neither `GET` nor `HEAD`, or it has a body;
-/// - it may be one user's: it has `Authorization`, `Proxy-Authorization`, `Cookie` or `X-Api-Key`, user information in its
-///   URI, or a field of [`private_field`](Self::private_field);
-/// - it asks for something of its own: it has `Range`, `If-Match`, `If-None-Match`, `If-Modified-Since`,
-///   `If-Unmodified-Since`, `If-Range`, `Upgrade` or `Expect`;
-/// - it does not want the answer to another: `Cache-Control` has `no-store`, `no-cache` or `max-age=0`, or `Pragma` has
-///   `no-cache`.
-///
-/// All other fields make no difference. **If users are told apart by anything else**, such as a field of your own or an
-/// extension, name it with `field` or `private_field`, or take a closure as the key.
-#[derive(Clone)]
-pub struct HttpRequests {
-    fields: Arc<[HeaderName]>,
-    private: Arc<[HeaderName]>,
-}
-
-/// The key that [`HttpRequests`] makes.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct HttpKey {
-    method: Method,
-    uri: Uri,
-    fields: Box<[(HeaderName, HeaderValue)]>,
-}
-
-/// What of an answer of HTTP may be shared, by a strict rule.
-///
-/// An answer is for one alone if it has `Set-Cookie`, if its `Cache-Control` has `no-store`, `private` or `no-cache`, or if
-/// its `Vary` names a field that is no part of the key. Those who waited for it then make a call each. The outcome of a
-/// failure is that of [`HttpClassify`].
-#[derive(Clone)]
-pub struct HttpResponses {
-    fields: Arc<[HeaderName]>,
-}
-
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-
-const FIELDS: [HeaderName; 4] = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST];
-
-const ALONE: [HeaderName; 12] = [
-    AUTHORIZATION,
-    PROXY_AUTHORIZATION,
-    COOKIE,
-    X_API_KEY,
-    RANGE,
-    IF_MATCH,
-    IF_NONE_MATCH,
-    IF_MODIFIED_SINCE,
-    IF_UNMODIFIED_SINCE,
-    IF_RANGE,
-    UPGRADE,
-    EXPECT,
-];
 
 // ===== impl CoalesceLayer =====
 
@@ -88,121 +19,20 @@ impl CoalesceLayer<HttpRequests, HttpResponses> {
 
     /// The same with more fields in the key, or more that keep a request alone.
     pub fn http_with(requests: HttpRequests) -> Self {
-        let share = HttpResponses { fields: Arc::clone(&requests.fields) };
+        let share = requests.responses();
         CoalesceLayer::new(requests).share(share)
-    }
-}
-
-// ===== impl HttpRequests =====
-
-impl HttpRequests {
-    /// The strict rule.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { fields: FIELDS.into(), private: [].into() }
-    }
-
-    /// Requests with other values of this field are other requests. Answers that vary by it can be shared then.
-    #[must_use]
-    pub fn field(mut self, name: HeaderName) -> Self {
-        self.fields = self.fields.iter().cloned().chain([name]).collect();
-        self
-    }
-
-    /// Requests with this field go through alone.
-    #[must_use]
-    pub fn private_field(mut self, name: HeaderName) -> Self {
-        self.private = self.private.iter().cloned().chain([name]).collect();
-        self
-    }
-}
-
-impl Default for HttpRequests {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<B: Body> Key<Request<B>> for HttpRequests {
-    type Key = HttpKey;
-
-    fn key(&self, request: &Request<B>) -> Option<HttpKey> {
-        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        if !matches!(*method, Method::GET | Method::HEAD) || !request.body().is_end_stream() {
-            return None;
-        }
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return None;
-        }
-        if ALONE.iter().chain(&*self.private).any(|name| headers.contains_key(name)) {
-            return None;
-        }
-        if has_directive(headers, &CACHE_CONTROL, &["no-store", "no-cache", "max-age=0"])
-            || has_directive(headers, &PRAGMA, &["no-cache"])
-        {
-            return None;
-        }
-        let values = |name| headers.get_all(name).iter().map(move |value| (HeaderName::clone(name), value.clone()));
-        let fields = self.fields.iter().flat_map(values).collect();
-        Some(HttpKey { method: method.clone(), uri: uri.clone(), fields })
-    }
-}
-
-impl fmt::Debug for HttpRequests {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpRequests").field("fields", &self.fields).field("private", &self.private).finish()
-    }
-}
-
-// ===== impl HttpKey =====
-
-/// Without the values of the query and of the fields.
-impl fmt::Debug for HttpKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpKey({} {})", self.method, redact::uri(&self.uri))
     }
 }
 
 // ===== impl HttpResponses =====
 
-impl HttpResponses {
-    fn is_for_one_alone(&self, headers: &HeaderMap) -> bool {
-        headers.contains_key(SET_COOKIE)
-            || has_directive(headers, &CACHE_CONTROL, &["no-store", "private", "no-cache"])
-            || headers.get_all(VARY).iter().any(|value| self.varies_beyond(value))
-    }
-
-    fn varies_beyond(&self, vary: &HeaderValue) -> bool {
-        let Ok(vary) = vary.to_str() else { return true };
-        let mut names = vary.split(',').map(str::trim).filter(|name| !name.is_empty());
-        names.any(|name| !self.fields.iter().any(|field| field.as_str().eq_ignore_ascii_case(name)))
-    }
-}
-
+/// The outcome of a failure is that of [`HttpClassify`].
 impl<B, E: Reject> Share<Response<B>, E> for HttpResponses {
     fn shares(&self, answer: &Response<B>) -> bool {
-        !self.is_for_one_alone(answer.headers())
+        self.allows(answer.headers())
     }
 
     fn outcome(&self, error: &E) -> Outcome {
         HttpClassify::new().classify(Err::<&Response<B>, &E>(error))
     }
-}
-
-impl fmt::Debug for HttpResponses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpResponses").field("fields", &self.fields).finish()
-    }
-}
-
-/// Whether one of these directives is there, with or without a value; or something that cannot be read.
-fn has_directive(headers: &HeaderMap, name: &HeaderName, directives: &[&str]) -> bool {
-    headers.get_all(name).iter().any(|value| {
-        let Ok(value) = value.to_str() else { return true };
-        value.split(',').any(|part| {
-            let part: String = part.chars().filter(|it| !it.is_whitespace() && *it != '"').collect();
-            let bare = part.split_once('=').map_or(&*part, |(name, _)| name);
-            directives.iter().any(|it| part.eq_ignore_ascii_case(it) || bare.eq_ignore_ascii_case(it))
-        })
-    })
 }

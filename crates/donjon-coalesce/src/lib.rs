@@ -151,6 +151,7 @@ mod sync;
 #[cfg(feature = "http")]
 pub use self::http::{HttpKey, HttpRequests, HttpResponses};
 pub use self::{
+    call::{Alone, Call},
     control::Stats,
     flights::{Again, Flights, Lead, Role},
     handle::Handle,
@@ -158,6 +159,7 @@ pub use self::{
     layer::CoalesceLayer,
     service::Coalesce,
     share::{Anything, Classified, Share},
+    state::Run,
 };
 
 /// The name of this layer in rejections.

@@ -6,8 +6,10 @@ use tokio::time::Instant;
 /// The running call: the one box of the workspace that holds a future. Whoever polls it, it stays where it is.
 pub(crate) type BoxRun<V, E> = Pin<Box<dyn Run<Output = Result<V, E>> + Send>>;
 
-/// A future that says whether something may have been sent.
-pub(crate) trait Run: Future {
+/// A future that says whether something may have been sent: what [runs](crate::Lead::run) in a flight. Whoever gives
+/// up before that knows then that nothing was.
+pub trait Run: Future {
+    /// Whether it has begun to do something that others can notice.
     fn has_begun(&self) -> bool;
 }
 

@@ -6,6 +6,7 @@
 //! - [`ReplayLayer`]: request bodies that can be sent again. [`CollectLayer`]: response bodies that are read inside of
 //!   the call, so that a torn one is a failure of the call. [`GuardedBody`]: a body that holds a permit to its end.
 //! - [`key`]: which client, host or tenant a request belongs to.
+//! - [`sharing`]: which requests are the same for all, and which answers many may have.
 //! - [`respond`](respond()): refusals as responses, at the edge of a server.
 //! - [`deadline_header`]: what remains of a deadline, on the wire. [`redact`]: addresses without their secrets.
 //!
@@ -53,6 +54,7 @@ pub mod redact;
 pub mod replay;
 pub mod respond;
 pub mod retry_after;
+pub mod sharing;
 
 pub use self::{
     classify::{HttpClassify, error_outcome},

@@ -267,6 +267,15 @@ where
         Answer::Now(Ok(self.get(key, now)))
     }
 
+    fn renew(&self, key: &K, now: Instant) -> Answer<Self::Lookup> {
+        // Before the value is looked at: what is removed from here on ends the token.
+        let token = self.token();
+        Answer::Now(Ok(match self.get(key, now) {
+            Lookup::Fresh(found) => Lookup::Stale(found, token),
+            other => other,
+        }))
+    }
+
     fn fill(&self, key: K, entry: Entry<V>, token: FillToken) -> Answer<Self::Fill> {
         Answer::Now(Ok(self.shared.fill(key, entry, token)))
     }

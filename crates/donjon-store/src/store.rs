@@ -36,6 +36,13 @@ pub trait Store<K, V> {
     /// What there is under `key` at `now`.
     fn lookup(&self, key: &K, now: Instant) -> Answer<Self::Lookup>;
 
+    /// A lookup by one who wants to bring the next value though there may still be a fresh one: that one is answered as
+    /// [`Lookup::Stale`] then, with a token. By default it is a plain [`lookup`](Store::lookup), and no value is renewed
+    /// before its time.
+    fn renew(&self, key: &K, now: Instant) -> Answer<Self::Lookup> {
+        self.lookup(key, now)
+    }
+
     /// Keeps a value that was made for a lookup that gave `token`.
     fn fill(&self, key: K, entry: Entry<V>, token: FillToken) -> Answer<Self::Fill>;
 
