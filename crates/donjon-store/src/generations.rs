@@ -21,7 +21,8 @@ pub(crate) struct Generations {
     tags: OnceLock<Box<[AtomicU64]>>,
     keys: OnceLock<Box<[AtomicU64]>>,
     tag_places: u16,
-    stripes: Box<[Mutex<()>]>,
+    /// Each counts the fills behind it.
+    stripes: Box<[Mutex<u32>]>,
 }
 
 /// The places of an entry's tags. Place 0 is nobody's.
@@ -40,7 +41,7 @@ impl Generations {
             tags: OnceLock::new(),
             keys: OnceLock::new(),
             tag_places: tag_places.max(1),
-            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            stripes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
         };
         if cfg!(donjon_loom) {
             // loom does not see that a `OnceLock` orders its making and its use.
@@ -83,9 +84,16 @@ impl Generations {
     }
 
     /// Orders the fills and the removals of a key (by its hash).
-    pub(crate) fn lock_key(&self, hash: u64) -> MutexGuard<'_, ()> {
+    pub(crate) fn lock_key(&self, hash: u64) -> MutexGuard<'_, u32> {
         // What a panic may have left undone behind this lock is the work of one call: nothing here is half-written.
-        self.stripes[key_place(hash) % STRIPES].lock().unwrap_or_else(|poison| poison.into_inner())
+        self.stripes[stripe(hash)].lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// A number for a fill of the key with this hash, that no other entry has unless it is 67 million fills old.
+    pub(crate) fn next_fill(&self, ordered: &mut u32, hash: u64) -> u32 {
+        *ordered = ordered.wrapping_add(1);
+        // The stripe is below STRIPES.
+        ordered.wrapping_mul(STRIPES as u32).wrapping_add(stripe(hash) as u32)
     }
 
     /// The key (by its hash) is removed now. Only under the key's lock.
@@ -147,6 +155,10 @@ impl Marks {
 
 fn places(count: usize) -> Box<[AtomicU64]> {
     (0..count).map(|_| AtomicU64::new(0)).collect()
+}
+
+fn stripe(hash: u64) -> usize {
+    key_place(hash) % STRIPES
 }
 
 fn key_place(hash: u64) -> usize {

@@ -1,5 +1,6 @@
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::error::Category;
 
 use crate::{Codec, CodecError};
 
@@ -30,7 +31,17 @@ where
     fn decode(&self, bytes: Bytes) -> Result<V, CodecError> {
         serde_json::from_slice(&bytes).map_err(|error| {
             let position = format!("line {} column {}", error.line(), error.column());
-            CodecError::decode("JSON", bytes.len(), error).at(position)
+            CodecError::decode("JSON", bytes.len(), reason(error.classify())).at(position)
         })
+    }
+}
+
+/// What is wrong, without the words of serde_json: these may repeat what is in the bytes.
+const fn reason(category: Category) -> &'static str {
+    match category {
+        Category::Io => "it cannot be read",
+        Category::Syntax => "it is not well-formed",
+        Category::Data => "it is not of the type that is wanted",
+        Category::Eof => "it ends too early",
     }
 }

@@ -344,8 +344,8 @@ where
         };
         let hash = self.hasher.hash_one(&key);
         let slot = Slot {
-            // Half of the hash is enough.
-            id: hash as u32,
+            // Known when it is this one's turn.
+            id: 0,
             weight: weight.saturating_add(self.settings.overhead).max(1),
             lifetime,
             number: token.number(),
@@ -353,11 +353,14 @@ where
             cost: micros(entry.cost),
             value: entry.value,
         };
-        let mut evicted = Evicted::by(slot.id);
+        // All that is left over goes when no lock is held any more: values may come back to the store when they are dropped.
+        let mut entry = Some((key, slot));
+        let mut evicted = Evicted::default();
         let mut replaced = None;
         let stored = {
-            let _ordered = self.generations.lock_key(hash);
-            self.admit(hash, key, slot, &mut evicted, &mut replaced)
+            let mut ordered = self.generations.lock_key(hash);
+            let id = self.generations.next_fill(&mut ordered, hash);
+            self.admit(hash, id, &mut entry, &mut evicted, &mut replaced)
         };
         count(&self.counters.evictions, evicted.count);
         match stored {
@@ -368,35 +371,37 @@ where
         stored
     }
 
-    /// Under the key's lock: a removal of the key comes before all of this, or after it.
+    /// Under the key's lock: a removal of the key comes before all of this, or after it. What is refused stays in `entry`.
     fn admit(
         &self,
         hash: u64,
-        key: K,
-        slot: Slot<V>,
+        id: u32,
+        entry: &mut Option<(K, Slot<V>)>,
         evicted: &mut Evicted<K, V>,
         replaced: &mut Option<(K, Slot<V>)>,
     ) -> Stored {
+        let (key, slot) = entry.as_mut().expect("the entry is there until it is inserted");
         if self.generations.is_key_dead(slot.number, hash) || self.generations.is_dead(slot.number, &slot.marks) {
             return Stored::Outdated;
         }
         if slot.lifetime.is_empty() {
-            *replaced = self.cache.remove(&key);
+            *replaced = self.cache.remove(key);
             return Stored::NoLifetime;
         }
         if slot.weight > self.settings.largest {
-            *replaced = self.cache.remove(&key);
+            *replaced = self.cache.remove(key);
             return Stored::TooHeavy { weight: slot.weight, largest: self.settings.largest };
         }
+        slot.id = id;
+        evicted.own = Some(id);
         // The engine makes room for a heavier value only after it has taken the place of the old one, and may choose that
         // very entry. It then remembers the key, or not even that, and takes the value as a new one.
-        let mut next = Some((key, slot));
         for _ in 0..3 {
-            let Some((key, slot)) = next else { break };
+            let Some((key, slot)) = entry.take() else { break };
             self.cache.insert_with_lifecycle(key, slot, evicted);
-            next = evicted.bounced.take();
+            *entry = evicted.bounced.take();
         }
-        *replaced = next;
+        evicted.count += u64::from(entry.is_some());
         Stored::Kept
     }
 

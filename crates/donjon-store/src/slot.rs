@@ -18,7 +18,7 @@ pub(crate) struct Slot<V> {
     pub(crate) marks: Marks,
     /// Microseconds, at most 71 minutes.
     pub(crate) cost: u32,
-    /// Half of the key's hash: by it an insertion knows its own entry among the evicted.
+    /// The number of its fill: by it an insertion knows its own entry among the evicted.
     pub(crate) id: u32,
 }
 
@@ -33,7 +33,8 @@ pub(crate) struct Evicted<K, V> {
     pub(crate) count: u64,
     /// What was inserted, and had to go itself.
     pub(crate) bounced: Option<(K, Slot<V>)>,
-    own: Option<u32>,
+    /// The number of the fill that goes on.
+    pub(crate) own: Option<u32>,
     evicting: bool,
     first: Option<(K, Slot<V>)>,
     more: Vec<(K, Slot<V>)>,
@@ -105,13 +106,6 @@ impl<K, V> Lifecycle<K, Slot<V>> for Evicting {
 }
 
 // ===== impl Evicted =====
-
-impl<K, V> Evicted<K, V> {
-    /// For the insertion of the entry with this id.
-    pub(crate) fn by(id: u32) -> Self {
-        Self { own: Some(id), ..Self::default() }
-    }
-}
 
 impl<K, V> Default for Evicted<K, V> {
     fn default() -> Self {

@@ -179,3 +179,42 @@ fn what_is_asked_for_again_outlives_a_flood() {
     let left = (0..100).filter(|key| store.get(key, now).fresh().is_some()).count();
     assert!(left >= 95, "{left} of 100");
 }
+
+/// A key whose hash says little.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Poor(u64);
+
+impl std::hash::Hash for Poor {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(0);
+    }
+}
+
+#[test]
+fn keys_that_hash_alike_are_kept_counted_and_evicted_like_others() {
+    let store: MemoryStore<Poor, u64> = MemoryStore::counting(10).build();
+    for key in 0..100 {
+        assert!(store.insert(Poor(key), entry(key)).is_kept());
+        assert_eq!(store.get(&Poor(key), Instant::now()).fresh().map(|it| it.into_value()), Some(key));
+        let stats = store.stats();
+        assert_eq!(stats.entries as u64 + stats.evictions, key + 1);
+    }
+    // Several go for one that is heavier.
+    let store = MemoryStore::weighing(100, |_: &Poor, value: &u64| *value).overhead(0).largest(100).build();
+    for round in 0..50 {
+        let weight = if round % 5 == 4 { 90 } else { 20 };
+        assert!(store.insert(Poor(round), entry(weight)).is_kept());
+        assert!(store.get(&Poor(round), Instant::now()).fresh().is_some(), "in round {round}");
+        let stats = store.stats();
+        assert!(stats.weight <= 100);
+        assert_eq!(stats.entries as u64 + stats.evictions, round + 1, "in round {round}");
+    }
+}
+
+#[test]
+fn a_store_for_more_than_there_can_be_is_made_at_once() {
+    let store = MemoryStore::new(u64::MAX);
+    assert!(store.insert(1, entry(1)).is_kept());
+    let store = MemoryStore::counting(u64::MAX).shards(usize::MAX).expected_entries(u64::MAX).largest(u64::MAX).build();
+    assert!(store.insert(1, entry(1)).is_kept());
+}

@@ -1,6 +1,12 @@
 //! One entry: how it comes, what a lookup says of it, how it leaves.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use donjon_core::Fresh;
 use donjon_store::{Entry, Lookup, MemoryStore, Stored};
@@ -143,4 +149,46 @@ async fn a_value_is_dropped_when_it_leaves_however_it_leaves() {
     let _ = put(1);
     drop(store);
     assert_eq!(Arc::strong_count(&shared), 1);
+}
+
+/// Comes back to the store when it is dropped.
+#[derive(Clone)]
+struct ComesBack(Arc<OnDrop>);
+
+struct OnDrop {
+    store: MemoryStore<u64, ComesBack>,
+    dropped: AtomicUsize,
+}
+
+impl Drop for ComesBack {
+    fn drop(&mut self) {
+        self.0.dropped.fetch_add(1, Relaxed);
+        self.0.store.remove(&1);
+        self.0.store.remove_tag("a");
+        let _ = self.0.store.get(&1, Instant::now());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_comes_back_to_the_store_when_it_is_dropped_finds_no_lock_held() {
+    let store = MemoryStore::weighing(10, |key: &u64, _: &ComesBack| *key).overhead(0).largest(5).build();
+    let watch = Arc::new(OnDrop { store: store.clone(), dropped: AtomicUsize::new(0) });
+    let entry = || Entry::new(ComesBack(Arc::clone(&watch)), Instant::now()).tag("a");
+    let dropped = || watch.dropped.swap(0, Relaxed);
+
+    assert!(matches!(store.insert(100, entry().fresh_for(S)), Stored::TooHeavy { .. }));
+    assert_eq!(dropped(), 1);
+    assert_eq!(store.insert(1, entry()), Stored::NoLifetime);
+    assert_eq!(dropped(), 1);
+    let token = store.token();
+    store.remove(&1);
+    assert_eq!(store.fill(1, entry().fresh_for(S), token), Stored::Outdated);
+    assert_eq!(dropped(), 1);
+    // Replaced, evicted, removed, cleared.
+    for key in [1, 1, 2, 3, 4, 5, 5, 4, 3] {
+        let _ = store.insert(key, entry().fresh_for(S));
+    }
+    store.remove(&3);
+    store.clear();
+    assert!(dropped() >= 9);
 }
