@@ -34,7 +34,7 @@ pub struct Stats {
     /// How often a caller took over the call of one that had left.
     pub promoted: u64,
     /// How often a caller had to start again: the call that it had joined panicked, was ended by the deadline of
-    /// another caller, or had an answer that is for one alone.
+    /// another caller, was refused to one that is less important, or had an answer that is for one alone.
     pub again: u64,
     /// How many were refused because too many followed the call of their key.
     pub refused: u64,

@@ -5,12 +5,12 @@ use std::{
 };
 
 use donjon_core::{Deadline, Phase, Reject, Rejection, RejectionKind};
-use tokio::time::Instant;
 
 use crate::{
     LAYER,
     control::count,
     flights::Map,
+    means::{Lack, Means},
     share::{Share, shared_failure},
     state::{BoxRun, Own, Stage, State},
     sync::{Mutex, lock},
@@ -32,8 +32,8 @@ enum End<V> {
     Answer(V),
     /// The answer is for one alone.
     Alone,
-    /// It failed; and for whose deadline, if it did so for a deadline that others need not have.
-    Failure(Rejection, Option<Instant>),
+    /// It failed; and for want of what, if others may have more of that.
+    Failure(Rejection, Option<Lack>),
     /// Nothing has come of it.
     Nothing,
 }
@@ -42,8 +42,8 @@ enum End<V> {
 pub(crate) struct Seat<K, V, E> {
     flight: Arc<Flight<K, V, E>>,
     ticket: u64,
-    /// The deadline of this caller, once it had to be known.
-    deadline: Option<Deadline>,
+    /// What this caller has, once it had to be known.
+    means: Option<Means>,
 }
 
 /// What has come of a flight for one caller.
@@ -61,7 +61,7 @@ impl<K, V, E> Flight<K, V, E> {
     pub(crate) fn begin(map: Arc<Map<K, V, E>>, key: K, hash: u64) -> (Arc<Self>, Seat<K, V, E>) {
         let this = Self { key, hash, map, state: Mutex::new(State::new()), end: OnceLock::new() };
         let this = Arc::new(this);
-        let seat = Seat { flight: Arc::clone(&this), ticket: State::<V, E>::FIRST, deadline: None };
+        let seat = Seat { flight: Arc::clone(&this), ticket: State::<V, E>::FIRST, means: None };
         (this, seat)
     }
 
@@ -74,7 +74,7 @@ impl<K, V, E> Flight<K, V, E> {
         }
         let ticket = state.sit();
         drop(state);
-        Some(Seat { flight: Arc::clone(this), ticket, deadline: None })
+        Some(Seat { flight: Arc::clone(this), ticket, means: None })
     }
 
     pub(crate) fn key(&self) -> &K {
@@ -107,7 +107,7 @@ impl<K, V, E> Flight<K, V, E> {
     }
 
     /// What others get of this result; nothing is made of it for nobody.
-    fn share<P>(&self, seat: &mut Seat<K, V, E>, result: &Result<V, E>, share: &P) -> (End<V>, Option<Instant>)
+    fn share<P>(&self, seat: &mut Seat<K, V, E>, result: &Result<V, E>, share: &P) -> (End<V>, Option<Lack>)
     where
         V: Clone,
         E: Reject,
@@ -115,29 +115,37 @@ impl<K, V, E> Flight<K, V, E> {
     {
         // Nobody joins any more.
         self.map.retire(self);
-        let (drives, others, mut earliest) = {
+        let (drives, others, mut least) = {
             let state = lock(&self.state);
-            (state.is_driver(seat.ticket), state.followers() > 0, state.earliest)
+            (state.is_driver(seat.ticket), state.followers() > 0, state.least)
         };
         match result {
             Ok(answer) if others && share.shares(answer) => (End::Answer(answer.clone()), None),
             Ok(_) => (End::Alone, None),
             Err(error) => {
-                let late = error.as_rejection().filter(|it| it.kind() == RejectionKind::DeadlineExceeded);
-                let late = late.and_then(|rejection| {
-                    if drives {
-                        earliest = earliest.earlier(seat.deadline());
-                    }
-                    // Before that instant only what was not even tried can have been refused for it.
-                    earliest.instant().filter(|_| !rejection.may_have_been_sent() || earliest.has_passed())
-                });
+                if drives {
+                    least = least.least(seat.means());
+                }
+                let lack = error.as_rejection().and_then(|rejection| lack(rejection, least));
                 if others {
-                    (End::Failure(shared_failure(LAYER, share, error), late), late)
+                    (End::Failure(shared_failure(LAYER, share, error), lack), lack)
                 } else {
-                    (End::Nothing, late)
+                    (End::Nothing, lack)
                 }
             }
         }
+    }
+}
+
+/// What a call was refused for, if one with more of it need not be: `least` is what those had that have driven it.
+fn lack(rejection: &Rejection, least: Means) -> Option<Lack> {
+    match rejection.kind() {
+        // Before that instant only what was not even tried can have been refused for it.
+        RejectionKind::DeadlineExceeded if !rejection.may_have_been_sent() || least.deadline.has_passed() => {
+            least.deadline.instant().map(Lack::Time)
+        }
+        RejectionKind::Overloaded => Some(Lack::Importance(least.criticality)),
+        _ => None,
     }
 }
 
@@ -165,7 +173,11 @@ impl<K, V, E> Seat<K, V, E> {
 
     /// The deadline of this caller, fixed when it is first asked for.
     pub(crate) fn deadline(&mut self) -> Deadline {
-        *self.deadline.get_or_insert_with(Deadline::current)
+        self.means().deadline
+    }
+
+    fn means(&mut self) -> Means {
+        *self.means.get_or_insert_with(Means::current)
     }
 
     /// How far the call is, for one who gives up.
@@ -202,6 +214,10 @@ where
     /// not to be polled again.
     pub(crate) fn poll<P: Share<V, E>>(&mut self, cx: &mut Context<'_>, share: &P) -> Poll<Landed<V, E>> {
         let flight = Arc::clone(&self.flight);
+        if self.ticket != State::<V, E>::FIRST {
+            // Whether it may poll for the driver depends on them.
+            self.means();
+        }
         let mut state = lock(&flight.state);
         if state.is_over() {
             let own = state.take_own(self.ticket);
@@ -211,11 +227,11 @@ where
                 None => self.land_joined(),
             });
         }
-        if let Some(future) = state.take_turn(self.ticket, self.deadline) {
+        if let Some(future) = state.take_turn(self.ticket, self.means) {
             drop(state);
             return self.poll_call(future, cx, share);
         }
-        let replaced = state.register(self.ticket, cx.waker(), self.deadline());
+        let replaced = state.register(self.ticket, cx.waker(), self.means());
         drop(state);
         drop(replaced);
         Poll::Pending
@@ -238,8 +254,8 @@ where
             };
             // What it holds is free before anybody is told.
             slot = None;
-            let (end, late) = flight.share(self, &result, share);
-            Poll::Ready((end, Own::Result(result, late)))
+            let (end, lack) = flight.share(self, &result, share);
+            Poll::Ready((end, Own::Result(result, lack)))
         }));
         let (end, own) = match polled {
             Ok(Poll::Ready(ended)) => ended,
@@ -262,11 +278,11 @@ where
     }
 
     fn park(&mut self, future: BoxRun<V, E>, cx: &mut Context<'_>) {
-        let deadline = self.deadline();
+        let means = self.means();
         let (_replaced, wakers) = {
             let mut state = lock(&self.flight.state);
-            state.park(future, self.ticket, deadline);
-            let replaced = state.register(self.ticket, cx.waker(), deadline);
+            state.park(future, self.ticket, means);
+            let replaced = state.register(self.ticket, cx.waker(), means);
             // It was woken while it was polled, or it has another driver since.
             (replaced, if state.woken { state.wake() } else { [None, None] })
         };
@@ -275,7 +291,7 @@ where
 
     fn land_own(&mut self, own: Own<V, E>) -> Landed<V, E> {
         match own {
-            Own::Result(Err(_), Some(late)) if self.outlasts(late) => Landed::Again,
+            Own::Result(Err(_), Some(lack)) if self.has_more(lack) => Landed::Again,
             Own::Result(result, _) => Landed::Own(result),
             Own::Panic(payload) => resume_unwind(payload),
         }
@@ -286,15 +302,16 @@ where
         match flight.end.get() {
             Some(End::Answer(answer)) => Landed::Joined(answer.clone()),
             Some(End::Alone) => Landed::Alone,
-            Some(End::Failure(_, Some(late))) if self.outlasts(*late) => Landed::Again,
+            Some(End::Failure(_, Some(lack))) if self.has_more(*lack) => Landed::Again,
             Some(End::Failure(rejection, _)) => Landed::Refused(rejection.clone()),
             Some(End::Nothing) | None => Landed::Again,
         }
     }
 
-    /// Whether this caller has more time than the one whose deadline that was.
-    fn outlasts(&mut self, late: Instant) -> bool {
-        self.deadline().instant().is_none_or(|own| own > late)
+    /// Whether this caller has more of what those lacked who have driven the call. Whoever has started it has not: it is
+    /// one of them.
+    fn has_more(&mut self, lack: Lack) -> bool {
+        self.ticket != State::<V, E>::FIRST && self.means().exceed(lack)
     }
 }
 

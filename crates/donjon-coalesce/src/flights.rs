@@ -245,7 +245,8 @@ impl<K: Hash + Eq, V, E> Map<K, V, E> {
 // ===== impl Lead =====
 
 impl<K, V, E> Lead<K, V, E> {
-    /// Starts the call: it runs when the [`Joined`] that this gives is polled, or that of anybody who has joined.
+    /// Starts the call: it runs when the [`Joined`] that this gives is polled, or that of anybody who has joined and has
+    /// no less time. Up to its first poll, it is taken to have no deadline.
     ///
     /// The future runs in the ambient [`Scope`](donjon_core::Scope) of whoever polls it.
     pub fn start<F>(self, future: F) -> Joined<K, V, E>

@@ -49,7 +49,8 @@ pub enum Landing<K, V, E> {
     /// [entering](crate::Flights::enter).
     Alone,
     /// Nothing has come of it that concerns this one: it has panicked in another one's hands, or was ended by the
-    /// deadline of another one that had less time. Never told to whoever started the call.
+    /// deadline of another one that had less time, or refused to one that is less important. Never told to whoever started
+    /// the call.
     Again(Again<K, V, E>),
 }
 

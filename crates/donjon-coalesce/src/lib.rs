@@ -10,8 +10,8 @@
 //!   [`Rejection`](donjon_core::Rejection) of kind `Shared`, with the outcome of the failure and its words behind an
 //!   `Arc`. So a response has to be `Clone`, and an error has not.
 //! - **Nobody suffers what was not meant for all.** A panic is the driver's own: the key is free, and the others start
-//!   again. So they do when the call was ended by the deadline of one that had less time, and each makes a call of its own
-//!   if the answer turns out to be for one alone.
+//!   again. So they do when the call was ended by the deadline of one that had less time, or was refused to one that is
+//!   less important, and each makes a call of its own if the answer turns out to be for one alone.
 //! - **Each caller has its own deadline**, the ambient [`Deadline`](donjon_core::Deadline), and gives up at it.
 //! - **Followers are bounded**: 1,024 a call unless said. Those beyond are refused as `Overloaded`, since letting them
 //!   through would send to a slow service what it is being spared.
@@ -88,7 +88,7 @@
 //!
 //! A call that asks for its own key from within, through the same layer, waits for itself.
 //!
-//! # Deadlines
+//! # Deadlines and importance
 //!
 //! The inner call runs in the ambient scope of whoever polls it: first that of the caller that started it, later that of
 //! the one that was promoted. Scopes only shorten, so nobody sees more time than it has. Promotion polls the call once, so
@@ -99,6 +99,9 @@
 //! more time than anybody who has driven the call start again, together; the others share it. Before that instant only a
 //! refusal that was not sent counts as one for want of time: a time limit inside of the layer that is shorter than the
 //! deadlines outside is the same for all, and shared.
+//!
+//! The criticality of the scope is handled alike: those who are more important than anybody who has driven the call do
+//! not share its `Overloaded`, and start again.
 //!
 //! The phase of a caller that gives up is `Attempt` once the inner service was called; before that it is `Ready` for the
 //! driver, and `Queue` for the others.
@@ -117,7 +120,8 @@
 //!
 //! The call is polled by its driver; when it has to be polled, one other is woken besides. If the driver comes, that one
 //! has nothing to do; if the driver is kept without being polled, as in a stream whose consumer is busy, that one polls the
-//! call in its place, provided that it has no less time. The end is the driver's all the same: its error, its panic.
+//! call in its place, provided that it has no less time and is no less important. The end is the driver's all the same:
+//! its error, its panic.
 //!
 //! # Cost
 //!
@@ -142,6 +146,7 @@ mod handle;
 mod http;
 mod joined;
 mod layer;
+mod means;
 mod registry;
 mod service;
 mod share;

@@ -1,7 +1,6 @@
 use std::{any::Any, collections::VecDeque, mem, pin::Pin, task::Waker};
 
-use donjon_core::Deadline;
-use tokio::time::Instant;
+use crate::means::{Lack, Means};
 
 /// The running call: the one box of the workspace that holds a future. Whoever polls it, it stays where it is.
 pub(crate) type BoxRun<V, E> = Pin<Box<dyn Run<Output = Result<V, E>> + Send>>;
@@ -24,8 +23,8 @@ pub(crate) struct State<V, E> {
     /// In the order in which they came, and so of their tickets.
     followers: VecDeque<Member>,
     next_ticket: u64,
-    /// The earliest deadline of those whose call it has been.
-    pub(crate) earliest: Deadline,
+    /// What all those had whose call it has been.
+    pub(crate) least: Means,
     /// Something may have been sent.
     pub(crate) begun: bool,
     /// The end of the call, where another one than the driver has polled it.
@@ -44,8 +43,8 @@ pub(crate) enum Stage<V, E> {
 
 /// The end of a call, for its driver.
 pub(crate) enum Own<V, E> {
-    /// The result, and the deadline that it failed for, if that may have been another one's.
-    Result(Result<V, E>, Option<Instant>),
+    /// The result, and what it failed for want of, if that may have been another one's.
+    Result(Result<V, E>, Option<Lack>),
     Panic(Box<dyn Any + Send>),
 }
 
@@ -55,7 +54,7 @@ struct Member {
     /// It was woken to poll the call, and has not come since.
     notified: bool,
     /// Unknown up to the first time that it had to wait.
-    deadline: Option<Deadline>,
+    means: Option<Means>,
 }
 
 /// Those to wake, outside of the lock.
@@ -86,7 +85,7 @@ impl<V, E> State<V, E> {
             driver: Member::new(Self::FIRST),
             followers: VecDeque::new(),
             next_ticket: Self::FIRST + 1,
-            earliest: Deadline::never(),
+            least: Means::MOST,
             begun: false,
             own: None,
         }
@@ -112,16 +111,16 @@ impl<V, E> State<V, E> {
     }
 
     /// The future, if it has to be polled and this one may do it: the driver, or one that happens to come before it and
-    /// has as much time.
-    pub(crate) fn take_turn(&mut self, ticket: u64, deadline: Option<Deadline>) -> Option<BoxRun<V, E>> {
+    /// has as much time, and is as important.
+    pub(crate) fn take_turn(&mut self, ticket: u64, means: Option<Means>) -> Option<BoxRun<V, E>> {
         if !self.woken {
             return None;
         }
         if self.is_driver(ticket) {
-            if let Some(deadline) = deadline {
-                self.earliest = self.earliest.earlier(deadline);
+            if let Some(means) = means {
+                self.least = self.least.least(means);
             }
-        } else if !self.driver.may_be_helped_until(deadline) {
+        } else if !means.is_some_and(|means| self.driver.may_be_helped_with(means)) {
             return None;
         }
         match mem::replace(&mut self.stage, Stage::Polled) {
@@ -137,18 +136,18 @@ impl<V, E> State<V, E> {
     }
 
     /// The call was polled and is pending.
-    pub(crate) fn park(&mut self, future: BoxRun<V, E>, ticket: u64, deadline: Deadline) {
+    pub(crate) fn park(&mut self, future: BoxRun<V, E>, ticket: u64, means: Means) {
         self.begun = future.has_begun();
         self.stage = Stage::Parked(future);
         if self.is_driver(ticket) {
-            self.earliest = self.earliest.earlier(deadline);
+            self.least = self.least.least(means);
         }
     }
 
     /// This one waits, and is to be woken by this waker. Gives the one that it had before, to be dropped outside.
-    pub(crate) fn register(&mut self, ticket: u64, waker: &Waker, deadline: Deadline) -> Option<Waker> {
+    pub(crate) fn register(&mut self, ticket: u64, waker: &Waker, means: Means) -> Option<Waker> {
         let member = self.member_mut(ticket)?;
-        member.deadline = Some(deadline);
+        member.means = Some(means);
         member.notified = false;
         if member.waker.as_ref().is_some_and(|own| own.will_wake(waker)) {
             return None;
@@ -169,7 +168,7 @@ impl<V, E> State<V, E> {
     fn notify_follower(&mut self) -> Option<Waker> {
         let driver = &self.driver;
         let mut able = self.followers.iter_mut().filter(|it| it.waker.is_some());
-        able.find(|it| driver.may_be_helped_until(it.deadline))?.notify()
+        able.find(|it| it.means.is_some_and(|means| driver.may_be_helped_with(means)))?.notify()
     }
 
     /// Keeps the end for the driver; gives it back if this one is the driver. And whom to wake.
@@ -254,7 +253,7 @@ impl<V, E> State<V, E> {
 
 impl Member {
     fn new(ticket: u64) -> Self {
-        Self { ticket, waker: None, notified: false, deadline: None }
+        Self { ticket, waker: None, notified: false, means: None }
     }
 
     fn notify(&mut self) -> Option<Waker> {
@@ -263,15 +262,10 @@ impl Member {
         waker
     }
 
-    /// Whether one with this deadline may poll its call: what runs inside might fix that deadline, so it is not to be an
-    /// earlier one.
-    fn may_be_helped_until(&self, deadline: Option<Deadline>) -> bool {
-        let Some(own) = self.deadline else { return true };
-        match (deadline.and_then(Deadline::instant), own.instant()) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(helper), Some(own)) => helper >= own,
-        }
+    /// Whether one that has these may poll its call: what runs inside might fix that deadline, or be refused for that
+    /// importance, so they are not to be less than its own.
+    fn may_be_helped_with(&self, means: Means) -> bool {
+        means.cover(self.means.unwrap_or(Means::UNKNOWN))
     }
 }
 

@@ -1,13 +1,18 @@
 //! Whoever leaves, at whatever time and in whatever way, the others go on.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
 
-use donjon_core::{Phase, Reject, RejectionKind};
+use donjon_coalesce::Coalesce;
+use donjon_core::{CallError, Phase, Reject, RejectionKind};
 use donjon_test::{ProbeError, Readiness, Reply};
 use tokio_test::{assert_pending, assert_ready, assert_ready_err, assert_ready_ok};
-use tower::{Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 
-use crate::support::{by_number, call, held, pending, refusal};
+use crate::support::{ByNumber, by_number, call, held, pending, refusal};
 
 #[tokio::test(start_paused = true)]
 async fn the_driver_may_leave_at_every_poll() {
@@ -218,4 +223,50 @@ async fn nothing_inside_is_readied_before_a_call() {
     let mut follower = tokio_test::task::spawn(idle.call(7));
     assert_pending!(follower.poll());
     assert_eq!(probe.stats().reserved, 0);
+}
+
+/// A call whose end makes the next one of its key: whatever runs when a future is dropped may come back.
+#[tokio::test(start_paused = true)]
+async fn a_future_that_calls_again_while_it_is_dropped_finds_no_lock_held() {
+    struct CallsAgain(Option<Coalesce<Within, ByNumber>>);
+
+    impl Drop for CallsAgain {
+        fn drop(&mut self) {
+            if let Some(mut service) = self.0.take() {
+                let mut call = tokio_test::task::spawn(service.call(7));
+                let poll = call.poll();
+                let mut other = tokio_test::task::spawn(service.call(8));
+                assert!(poll.is_pending() && other.poll().is_pending());
+            }
+        }
+    }
+
+    #[derive(Clone)]
+    struct Within(Option<Box<Coalesce<Within, ByNumber>>>);
+
+    impl Service<u64> for Within {
+        type Response = u64;
+        type Error = CallError;
+        type Future = Pin<Box<dyn Future<Output = Result<u64, CallError>> + Send>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: u64) -> Self::Future {
+            let again = CallsAgain(self.0.take().map(|it| *it));
+            Box::pin(async move {
+                let _again = again;
+                std::future::pending().await
+            })
+        }
+    }
+
+    let layer = by_number();
+    let ends = layer.layer(Within(None));
+    let mut service = layer.layer(Within(Some(Box::new(ends))));
+    let mut driver = tokio_test::task::spawn(service.call(7));
+    assert_pending!(driver.poll());
+    drop(driver);
+    assert_eq!(layer.handle().stats().in_flight, 0);
 }

@@ -53,3 +53,21 @@ fn those_who_join_make_room_for_themselves_now_and_then() {
     });
     assert!(allocations <= 6, "64 callers have joined with {allocations} allocations");
 }
+
+#[test]
+fn a_flood_of_keys_leaves_nothing_behind() {
+    let inner = service_fn(|n: u64| ready(Ok::<_, CallError>(n)));
+    let mut service = CoalesceLayer::new(|n: &u64| Some(*n)).layer(inner);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut flood = |keys: std::ops::Range<u64>| {
+        for n in keys {
+            let call = pin!(service.call(n));
+            assert!(matches!(call.poll(&mut cx), Poll::Ready(Ok(answer)) if answer == n));
+        }
+    };
+    flood(0..1_000);
+    let info = allocation_counter::measure(|| flood(1_000..100_000));
+    assert_eq!(info.bytes_current, 0);
+    assert!(info.bytes_max < 1_000, "{} bytes at once", info.bytes_max);
+    assert_eq!(info.count_total, 2 * 99_000, "and the map is not made again and again");
+}

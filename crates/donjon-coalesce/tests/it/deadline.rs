@@ -284,3 +284,39 @@ async fn nobody_starts_again_after_its_own_deadline() {
     assert_eq!(refusal(assert_ready!(follower.poll())), (RejectionKind::DeadlineExceeded, Phase::Attempt));
     assert_eq!(probe.stats().calls, 1);
 }
+
+/// A call that is woken while its driver is away, and fixes the deadline that it sees then.
+#[tokio::test(start_paused = true)]
+async fn one_that_comes_with_less_time_while_the_driver_is_away_does_not_poll_for_it() {
+    let gate = Arc::new(tokio::sync::Notify::new());
+    let opens = Arc::clone(&gate);
+    let service = by_number().layer(service_fn(move |n: u64| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.notified().await;
+            let answer = Instant::now() + millis(80);
+            match Deadline::current().instant().filter(|at| *at < answer) {
+                Some(at) => {
+                    sleep_until(at).await;
+                    Err(late(Phase::Attempt))
+                }
+                None => {
+                    sleep_until(answer).await;
+                    Ok(n)
+                }
+            }
+        }
+    }));
+    for time in [millis(500), Duration::MAX] {
+        let mut driver = within(&service, time, 7);
+        opens.notify_one();
+        assert!(driver.is_woken());
+        let mut less = within(&service, millis(50), 7);
+        assert_pending!(driver.poll());
+        sleep(millis(51)).await;
+        assert_eq!(refusal(assert_ready!(less.poll())), (RejectionKind::DeadlineExceeded, Phase::Attempt));
+        sleep(millis(40)).await;
+        assert!(driver.is_woken());
+        assert_ready_ok!(driver.poll());
+    }
+}

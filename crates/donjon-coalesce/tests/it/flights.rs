@@ -185,3 +185,21 @@ async fn many_callers_on_many_threads_that_come_and_go() {
     assert!(flights.is_empty());
     assert!(calls.load(Relaxed) < 8000, "some were made once for many");
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_with_a_deadline_does_not_poll_for_a_driver_of_whom_nothing_is_known() {
+    let flights = Numbers::new();
+    let Role::Lead(lead) = flights.enter(1) else { panic!("nobody is here") };
+    // It is kept for a while, and has all the time there is.
+    let unpolled = lead.start(async {
+        match Deadline::current().instant() {
+            Some(_) => Err(Rejection::new(RejectionKind::DeadlineExceeded, "inner")),
+            None => Ok(42),
+        }
+    });
+    let mut follower = spawn(Deadline::after(Duration::from_millis(50)).scope(follow(&flights, 1)));
+    assert_pending!(follower.poll());
+    assert!(matches!(unpolled.await, Landing::Own(Ok(42))));
+    assert!(follower.is_woken());
+    assert!(matches!(assert_ready!(follower.poll()), Landing::Joined(42)));
+}

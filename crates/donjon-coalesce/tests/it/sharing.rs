@@ -1,7 +1,7 @@
 //! Who shares what.
 
 use donjon_coalesce::{Coalesce, CoalesceLayer};
-use donjon_core::{CallError, Fresh, Outcome, Phase, Reject, RejectionKind, Sent};
+use donjon_core::{CallError, Criticality, Fresh, Outcome, Phase, Reject, Rejection, RejectionKind, Scope, Sent};
 use donjon_test::{Number, Probe, Reply};
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok};
 use tower::{Layer, Service, service_fn};
@@ -116,4 +116,49 @@ async fn the_outcome_of_a_failure_is_shared() {
     assert!(assert_ready!(calls[0].poll()).unwrap_err().as_rejection().is_none(), "the original");
     let shared = assert_ready!(calls[1].poll()).unwrap_err();
     assert_eq!(shared.as_rejection().unwrap().outcome(), unsent);
+}
+
+/// Refuses what is less than critical.
+fn sheds() -> impl Service<u64, Response = u64, Error = CallError, Future: Send> + Clone + Send + 'static {
+    service_fn(|n: u64| {
+        let admitted = Scope::current().criticality() >= Criticality::Critical;
+        async move {
+            tokio::task::yield_now().await;
+            let refused = || CallError::from_rejection(Rejection::new(RejectionKind::Overloaded, "limit"));
+            if admitted { Ok(n) } else { Err(refused()) }
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_more_important_does_not_share_a_refusal_of_one_that_is_less() {
+    let layer = by_number();
+    let service = layer.layer(sheds());
+    let call = |criticality| Scope::root().with_criticality(criticality).wrap(service.clone().call(7));
+    let (driver, same, more, most) = tokio::join!(
+        call(Criticality::Sheddable),
+        call(Criticality::Sheddable),
+        call(Criticality::Critical),
+        call(Criticality::CriticalPlus)
+    );
+    assert_eq!(driver.unwrap_err().as_rejection().unwrap().layer(), "limit");
+    assert_eq!(refusal(same).0, RejectionKind::Shared);
+    assert_eq!((more.unwrap(), most.unwrap()), (7, 7));
+    let stats = layer.handle().stats();
+    assert_eq!((stats.started, stats.again), (2, 2), "those who are more important make one call together");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_less_important_does_not_poll_for_the_driver() {
+    let (service, probe) = held(&by_number());
+    let mut driver = call(&service, 7);
+    assert_pending!(driver.poll());
+    let scope = Scope::root().with_criticality(Criticality::Sheddable);
+    let mut less = tokio_test::task::spawn(scope.wrap(service.clone().call(7)));
+    assert_pending!(less.poll());
+    probe.release_all();
+    assert!(driver.is_woken() && !less.is_woken());
+    assert_pending!(less.poll());
+    assert_ready_ok!(driver.poll());
+    assert_ready_ok!(less.poll());
 }

@@ -14,6 +14,8 @@ mod control;
 mod flight;
 #[path = "../../src/flights.rs"]
 mod flights;
+#[path = "../../src/means.rs"]
+mod means;
 #[path = "../../src/share.rs"]
 mod share;
 #[path = "../../src/state.rs"]
