@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower_service::Service;
 
 use crate::{
-    Mode,
+    HeldPermit, Mode,
     permit::{Permit, Place},
 };
 
@@ -143,6 +143,7 @@ impl<S, R, F, M> ResponseFuture<S, R, F, M>
 where
     S: Service<R, Future = F>,
     S::Error: Reject,
+    M: Mode<R, S::Response>,
 {
     /// Waits until the call has begun.
     #[cold]
@@ -150,8 +151,8 @@ where
         let mut this = self.project();
         let error = match this.state.as_mut().project() {
             StateProj::Waiting { waiting } => match ready!(waiting.as_mut().poll_turn(cx)) {
-                Ok(running) => {
-                    let future = waiting.as_mut().call();
+                Ok(mut running) => {
+                    let future = waiting.as_mut().call(|request| this.mode.admitted(request, || running.hold()));
                     this.state.set(State::Calling { future, running });
                     return Poll::Ready(Ok(()));
                 }
@@ -243,12 +244,14 @@ impl<S, R> Waiting<S, R> {
         }
     }
 
-    fn call(self: Pin<&mut Self>) -> S::Future
+    fn call(self: Pin<&mut Self>, admit: impl FnOnce(&mut R)) -> S::Future
     where
         S: Service<R>,
     {
         let this = self.project();
-        this.inner.call(this.request.take().expect("a call has one turn"))
+        let mut request = this.request.take().expect("a call has one turn");
+        admit(&mut request);
+        this.inner.call(request)
     }
 }
 
@@ -309,6 +312,16 @@ impl Running {
     #[inline]
     fn take(&mut self) -> Self {
         Self { permit: self.permit.take() }
+    }
+
+    /// Shares the permit; if there is none, as nothing is limited, there is none to share.
+    pub(crate) fn hold(&mut self) -> HeldPermit {
+        let Some(permit) = self.permit.take() else {
+            return HeldPermit::none();
+        };
+        let (permit, held) = permit.share();
+        self.permit = Some(permit);
+        held
     }
 
     /// The call has answered.

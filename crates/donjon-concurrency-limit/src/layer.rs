@@ -44,7 +44,7 @@ impl ConcurrencyLimitLayer<crate::Http> {
     /// At most `max` HTTP calls in flight; a call is in flight until its response body has ended, or was dropped.
     ///
     /// Otherwise like [`new`](ConcurrencyLimitLayer::new). The response body becomes a
-    /// [`LimitedBody`](crate::LimitedBody).
+    /// [`LimitedBody`](crate::LimitedBody). A request for an upgrade carries a [`HeldPermit`](crate::HeldPermit).
     pub fn http(max: usize) -> Self {
         Self::with_mode(max, crate::Http::new())
     }
@@ -52,6 +52,19 @@ impl ConcurrencyLimitLayer<crate::Http> {
     /// When a call gives its permit back: at the end of the response body unless said. Changes no type.
     pub fn release_on(mut self, when: crate::ReleaseOn) -> Self {
         self.mode = self.mode.release_on(when);
+        self
+    }
+
+    /// Requests whose target `exempt` says yes to pass without a permit, and without being counted: what asks whether
+    /// the server is alive must not be told that it is busy. None, unless said. Changes no type.
+    ///
+    /// ```
+    /// use donjon_concurrency_limit::ConcurrencyLimitLayer;
+    ///
+    /// let limit = ConcurrencyLimitLayer::http(256).exempt(|uri| uri.path() == "/health");
+    /// ```
+    pub fn exempt(mut self, exempt: fn(&http::Uri) -> bool) -> Self {
+        self.mode = self.mode.exempt(exempt);
         self
     }
 }

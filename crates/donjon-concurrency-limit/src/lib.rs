@@ -8,7 +8,7 @@
 //!   nor an idle connection starves others. [`backpressure`](ConcurrencyLimitLayer::backpressure) is the opt-in for
 //!   those who choose by readiness.
 //! - **A call is in flight until it has answered**, even if its finished future stays alive. `http` holds on to the end
-//!   of the response body.
+//!   of the response body; a socket that a request was upgraded to holds on with a [`HeldPermit`].
 //! - **The queue is fair.** It is first in, first out by the order of `call`, and no newcomer passes those who wait: a
 //!   permit that is given back goes to the first of them. [`two_lane`](ConcurrencyLimitLayer::two_lane) trades that
 //!   for more answers in time when there is too much to do.
@@ -86,6 +86,6 @@ pub use self::{
     handle::{Handle, Stats},
     layer::ConcurrencyLimitLayer,
     mode::{Any, Mode},
-    permit::Permit,
+    permit::{HeldPermit, Permit},
     service::ConcurrencyLimit,
 };

@@ -1,4 +1,4 @@
-use crate::Permit;
+use crate::{HeldPermit, Permit};
 
 /// How long a call keeps its permit, once its response is there: what [`ConcurrencyLimit`](crate::ConcurrencyLimit)
 /// does with a response of type `Res` to a request of type `Req`.
@@ -49,6 +49,18 @@ use crate::Permit;
 pub trait Mode<Req, Res> {
     /// What the caller gets.
     type Response;
+
+    /// Whether this request passes without a permit, whatever the limit says. None does, unless a mode says otherwise.
+    fn is_exempt(&self, request: &Req) -> bool {
+        let _ = request;
+        false
+    }
+
+    /// The request has been admitted, and is about to go in. `hold` shares its permit ([`Permit::share`]); it gives
+    /// one that holds nothing if the limit lets everything through. Does nothing, unless a mode says otherwise.
+    fn admitted(&self, request: &mut Req, hold: impl FnOnce() -> HeldPermit) {
+        let _ = (request, hold);
+    }
 
     /// The call has succeeded. Dropping the permit gives it back; `None` if the limit lets everything through (see
     /// [`Fresh::bypass`](donjon_core::Fresh::bypass)).

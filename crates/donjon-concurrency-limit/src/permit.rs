@@ -16,6 +16,38 @@ use crate::{
 /// A [`Mode`](crate::Mode) decides how long a call keeps it.
 #[must_use = "a permit that is dropped is given back"]
 pub struct Permit {
+    kind: Kind,
+}
+
+/// An enum, so that the future of a call has no word more than it needs: see the test of its size.
+enum Kind {
+    Own(Lease),
+    /// Others hold it too: the last of them gives it back.
+    Shared(Arc<Lease>),
+}
+
+/// A permit that is held longer than its call: by a socket that goes on after the handshake, by a task that goes on
+/// after the answer. The permit is given back when the call and every clone of this are gone.
+///
+/// With [`http`](crate::ConcurrencyLimitLayer::http) each request that asks for an upgrade has one in its extensions.
+/// Where several limits stand one inside of another, it holds the permits of all of them.
+#[derive(Clone, Default)]
+#[must_use = "a permit that is dropped is given back"]
+pub struct HeldPermit {
+    held: Held,
+}
+
+#[derive(Clone, Default)]
+#[expect(dead_code, reason = "what is held is dropped, and never read")]
+enum Held {
+    #[default]
+    Nothing,
+    One(Arc<Lease>),
+    Both(Arc<(HeldPermit, HeldPermit)>),
+}
+
+/// One admission; gives it back.
+struct Lease {
     limiter: Arc<Limiter>,
 }
 
@@ -46,24 +78,73 @@ impl Permit {
     /// A permit, if there is room now and nobody waits.
     #[inline]
     pub(crate) fn try_from(limiter: &Arc<Limiter>) -> Option<Self> {
-        limiter.try_admit().then(|| Self { limiter: Arc::clone(limiter) })
+        limiter.try_admit().then(|| Self::granted(limiter))
+    }
+
+    #[inline]
+    fn granted(limiter: &Arc<Limiter>) -> Self {
+        Self { kind: Kind::Own(Lease { limiter: Arc::clone(limiter) }) }
     }
 
     pub(crate) fn limiter(&self) -> &Limiter {
-        &self.limiter
+        match &self.kind {
+            Kind::Own(lease) => &lease.limiter,
+            Kind::Shared(lease) => &lease.limiter,
+        }
     }
-}
 
-impl Drop for Permit {
-    #[inline]
-    fn drop(&mut self) {
-        self.limiter.release();
+    /// Shares this permit: it is given back when both values and all clones of the second are gone. Allocates.
+    pub fn share(self) -> (Self, HeldPermit) {
+        let lease = match self.kind {
+            Kind::Own(lease) => Arc::new(lease),
+            Kind::Shared(lease) => lease,
+        };
+        (Self { kind: Kind::Shared(Arc::clone(&lease)) }, HeldPermit { held: Held::One(lease) })
     }
 }
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit").finish_non_exhaustive()
+    }
+}
+
+// ===== impl HeldPermit =====
+
+impl HeldPermit {
+    /// One that holds nothing: what a limit gives that lets everything through.
+    pub const fn none() -> Self {
+        Self { held: Held::Nothing }
+    }
+
+    /// Whether there is a permit in it.
+    #[must_use]
+    pub const fn is_some(&self) -> bool {
+        !matches!(self.held, Held::Nothing)
+    }
+
+    /// Holds what both hold.
+    pub fn and(self, other: Self) -> Self {
+        match (&self.held, &other.held) {
+            (_, Held::Nothing) => self,
+            (Held::Nothing, _) => other,
+            _ => Self { held: Held::Both(Arc::new((self, other))) },
+        }
+    }
+}
+
+impl fmt::Debug for HeldPermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeldPermit").field("held", &self.is_some()).finish()
+    }
+}
+
+// ===== impl Lease =====
+
+impl Drop for Lease {
+    #[inline]
+    fn drop(&mut self) {
+        self.limiter.release();
     }
 }
 
@@ -74,7 +155,7 @@ impl Place {
     /// who are `bounded`.
     pub(crate) fn ask(limiter: &Arc<Limiter>, bounded: bool) -> Asked {
         match limiter.enqueue(bounded) {
-            Admission::Granted => Asked::Granted(Permit { limiter: Arc::clone(limiter) }),
+            Admission::Granted => Asked::Granted(Permit::granted(limiter)),
             Admission::Queued(key, since) => {
                 Asked::Queued(Self { limiter: Arc::clone(limiter), key: Some(key) }, since)
             }
@@ -106,7 +187,7 @@ impl Place {
 
     fn settle(&self, verdict: Verdict) -> Result<Permit, Refused> {
         match verdict {
-            Verdict::Granted => Ok(Permit { limiter: Arc::clone(&self.limiter) }),
+            Verdict::Granted => Ok(Permit::granted(&self.limiter)),
             Verdict::Refused => Err(Refused),
         }
     }

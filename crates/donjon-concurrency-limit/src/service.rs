@@ -99,6 +99,7 @@ impl<S: Clone, M: Clone> ConcurrencyLimit<S, M> {
     fn call_later<R>(&mut self, request: R) -> ResponseFuture<S, R, S::Future, M>
     where
         S: Service<R>,
+        M: Mode<R, S::Response>,
     {
         if self.settings.max_wait.is_zero() {
             self.limiter.refuse();
@@ -118,11 +119,13 @@ impl<S: Clone, M: Clone> ConcurrencyLimit<S, M> {
     }
 
     #[inline(always)]
-    fn call_now<R>(&mut self, request: R, permit: Option<Permit>) -> ResponseFuture<S, R, S::Future, M>
+    fn call_now<R>(&mut self, mut request: R, permit: Option<Permit>) -> ResponseFuture<S, R, S::Future, M>
     where
         S: Service<R>,
+        M: Mode<R, S::Response>,
     {
-        let running = Running::new(permit);
+        let mut running = Running::new(permit);
+        self.mode.admitted(&mut request, || running.hold());
         ResponseFuture::calling(self.inner.call(request), running, self.mode.clone())
     }
 }
@@ -154,7 +157,7 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        if self.settings.bypass {
+        if self.settings.bypass || self.mode.is_exempt(&request) {
             return self.call_now(request, None);
         }
         if Scope::current().has_passed() {

@@ -83,7 +83,7 @@
 //! # A server
 //!
 //! [`respond()`] wraps layers around an infallible service, such as an axum router: refusals become responses, with a
-//! status, a problem document and, where the layer that refuses knows when, `Retry-After`; the error stays `Infallible`.
+//! status, a problem document and `Retry-After`; the error stays `Infallible`.
 //!
 //! ```
 //! use donjon::{ConcurrencyLimitLayer, respond};

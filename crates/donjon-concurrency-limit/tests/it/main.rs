@@ -12,3 +12,4 @@ mod http;
 mod script;
 mod sharing;
 mod support;
+mod upgrade;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tower_layer::Layer;
 
 use super::{Inside, Problem, Render, Respond};
@@ -8,10 +10,15 @@ use super::{Inside, Problem, Render, Respond};
 pub struct RespondLayer<L, R = Problem> {
     stack: L,
     render: R,
+    retry_after: Option<Duration>,
 }
 
 /// Puts a stack of layers around a service that cannot fail, and keeps it so: what a layer refuses becomes a response
 /// with a status, `Retry-After` in whole seconds rounded up, and a problem document (RFC 9457).
+///
+/// A layer that refuses for want of room often cannot know when there will be some. Where it does not say, this does:
+/// one second, unless [`retry_after`](RespondLayer::retry_after) says otherwise. It is said here, at the edge, and to
+/// those outside: a retry inside of the stack hears only what a layer knows.
 ///
 /// The service inside, such as a router or handler of axum, has the error `Infallible`; inside the stack the error is
 /// [`Rejection`](donjon_core::Rejection); outside it is `Infallible` again, so no error handler is needed. A request of
@@ -46,7 +53,7 @@ pub struct RespondLayer<L, R = Problem> {
 /// # });
 /// ```
 pub const fn respond<L>(stack: L) -> RespondLayer<L> {
-    RespondLayer { stack, render: Problem }
+    RespondLayer { stack, render: Problem, retry_after: Some(Duration::from_secs(1)) }
 }
 
 // ===== impl RespondLayer =====
@@ -55,7 +62,14 @@ impl<L, R> RespondLayer<L, R> {
     /// Writes refusals in this way in place of problem documents: [`Plain`](super::Plain), a closure from a
     /// [`Rejection`](donjon_core::Rejection) to a response, or a [`Render`] of your own.
     pub fn render<Q: Render>(self, render: Q) -> RespondLayer<L, Q> {
-        RespondLayer { stack: self.stack, render }
+        RespondLayer { stack: self.stack, render, retry_after: self.retry_after }
+    }
+
+    /// What callers are told who were refused at the door (`Overloaded`, `RateLimited`, `CircuitOpen`, `NoEndpoint`) by
+    /// a layer that does not say when to come back: after this long, or nothing at all. One second, unless said.
+    pub const fn retry_after(mut self, after: Option<Duration>) -> Self {
+        self.retry_after = after;
+        self
     }
 }
 
@@ -67,6 +81,6 @@ where
     type Service = Respond<L::Service, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Respond::new(self.stack.layer(Inside::new(inner)), self.render.clone())
+        Respond::new(self.stack.layer(Inside::new(inner)), self.render.clone(), self.retry_after)
     }
 }

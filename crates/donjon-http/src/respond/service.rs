@@ -4,9 +4,10 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use donjon_core::Rejection;
+use donjon_core::{Rejection, RejectionKind};
 use http::{Request, Response, header::CONTENT_LENGTH};
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -36,6 +37,7 @@ pin_project! {
 pub struct Respond<S, R> {
     stack: S,
     render: R,
+    retry_after: Option<Duration>,
     /// What the stack said in place of being ready, until it is answered.
     unready: Option<Rejection>,
 }
@@ -47,6 +49,7 @@ pin_project! {
         #[pin]
         state: State<F>,
         render: R,
+        retry_after: Option<Duration>,
         asked: Asked,
     }
 }
@@ -98,8 +101,8 @@ where
 // ===== impl Respond =====
 
 impl<S, R> Respond<S, R> {
-    pub(super) const fn new(stack: S, render: R) -> Self {
-        Self { stack, render, unready: None }
+    pub(super) const fn new(stack: S, render: R, retry_after: Option<Duration>) -> Self {
+        Self { stack, render, retry_after, unready: None }
     }
 }
 
@@ -127,14 +130,14 @@ where
             Some(rejection) => State::Refused { rejection: Some(rejection) },
             None => State::Running { future: self.stack.call(request) },
         };
-        ResponseFuture { state, render: self.render.clone(), asked }
+        ResponseFuture { state, render: self.render.clone(), retry_after: self.retry_after, asked }
     }
 }
 
 /// A clone has not been readied, so it has no refusal to give either.
 impl<S: Clone, R: Clone> Clone for Respond<S, R> {
     fn clone(&self) -> Self {
-        Self::new(self.stack.clone(), self.render.clone())
+        Self::new(self.stack.clone(), self.render.clone(), self.retry_after)
     }
 }
 
@@ -162,6 +165,7 @@ where
             },
             StateProj::Refused { rejection } => rejection.take().expect("polled after it has completed"),
         };
+        let rejection = told(rejection, *this.retry_after);
         let mut response = this.render.render(&rejection, *this.asked);
         if this.asked.head {
             // An answer to HEAD has no content. hyper sees to that in HTTP/1.1, and not in HTTP/2.
@@ -169,6 +173,18 @@ where
             response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
         }
         Poll::Ready(Ok(response.map(RespondBody::refusal)))
+    }
+}
+
+/// The refusal with a time to come back, where one makes sense and the layer has said none.
+fn told(rejection: Rejection, after: Option<Duration>) -> Rejection {
+    let at_the_door = matches!(
+        rejection.kind(),
+        RejectionKind::Overloaded | RejectionKind::RateLimited | RejectionKind::CircuitOpen | RejectionKind::NoEndpoint
+    );
+    match (rejection.retry_after(), after) {
+        (None, Some(after)) if at_the_door => rejection.with_retry_after(after),
+        _ => rejection,
     }
 }
 

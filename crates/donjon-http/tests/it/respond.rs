@@ -211,11 +211,46 @@ async fn every_kind_has_its_status() {
         let (service, _) = refuse(At::Call, Rejection::new(kind, "test"));
         let response = service.oneshot(Request::new(())).await.unwrap();
         assert_eq!(response.status(), status, "{kind}");
-        assert!(response.headers().get("retry-after").is_none());
+        let refused_at_the_door = matches!(status, 429 | 503);
+        assert_eq!(response.headers().get("retry-after").is_some(), refused_at_the_door, "{kind}");
         let reason = response.status().canonical_reason().unwrap();
         let problem = format!(r#"{{"type":"about:blank","title":"{reason}","status":{status},"code":"{kind}"}}"#);
         assert_eq!(text(response).await, problem);
     }
+}
+
+#[tokio::test]
+async fn a_refusal_that_does_not_say_when_gets_the_time_of_the_edge() {
+    let ask = async |rejection: Rejection, after: Option<Option<Duration>>| {
+        let mut layer = respond(Refuse { at: At::Call, rejection });
+        if let Some(after) = after {
+            layer = layer.retry_after(after);
+        }
+        let response = layer.layer(Handler(Arc::default())).oneshot(Request::new(())).await.unwrap();
+        response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!(ask(overloaded(), None).await.as_deref(), Some("1"));
+    assert_eq!(ask(overloaded(), Some(Some(Duration::from_millis(2500)))).await.as_deref(), Some("3"));
+    assert_eq!(ask(overloaded(), Some(None)).await, None);
+    let says = overloaded().with_retry_after(Duration::from_secs(7));
+    assert_eq!(ask(says.clone(), None).await.as_deref(), Some("7"), "the layer knows better");
+    assert_eq!(ask(says, Some(None)).await.as_deref(), Some("7"));
+    let late = Rejection::new(RejectionKind::DeadlineExceeded, "test");
+    assert_eq!(ask(late, Some(Some(Duration::from_secs(9)))).await, None, "it was not refused for want of room");
+}
+
+#[tokio::test]
+async fn a_closure_and_a_call_of_grpc_are_told_the_time_of_the_edge_too() {
+    let refuse = Refuse { at: At::Call, rejection: overloaded() };
+    let mine = respond(refuse.clone()).render(|rejection: &Rejection| {
+        let after = rejection.retry_after().map_or(0, |after| after.as_secs());
+        Response::new(Bytes::from(after.to_string()))
+    });
+    assert_eq!(text(mine.layer(Handler(Arc::default())).oneshot(Request::new(())).await.unwrap()).await, "1");
+
+    let request = Request::builder().header("content-type", "application/grpc").body(()).unwrap();
+    let response = respond(refuse).layer(Handler(Arc::default())).oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["grpc-retry-pushback-ms"], "1000");
 }
 
 #[tokio::test]
