@@ -4,6 +4,11 @@ use tokio::time::Instant;
 
 /// The wall clock, for protocols that speak of dates (`Date`, `Expires`, `Retry-After: <date>`). Durations are measured
 /// with `tokio::time` and never with this.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no wall clock",
+    label = "not a clock",
+    note = "use `SystemClock`, `TokioClock` (which a paused clock drives), or implement `Clock`"
+)]
 pub trait Clock {
     /// The time of day now.
     fn now(&self) -> SystemTime;

@@ -9,6 +9,7 @@
 //! - [`Fresh`]: a layer that can start a new scope of state.
 //! - [`Key`]: which state a request belongs to.
 //! - [`Clock`]: the wall clock, for protocols that speak of dates.
+//! - [`check_service`]: which bound of a stack fails, in a readable compile error.
 //! - [`Ratio`] and [`OutOfRange`]: settings that mean something at every value.
 //!
 //! There is no middleware here, and no HTTP but the [`Replay`] implementations behind the feature `http`.
@@ -32,6 +33,7 @@
 //! - `http` (off): [`Replay`] for `http::Request` and for the bodies `Full`, `Empty` and `()`.
 
 mod call_error;
+mod check;
 mod classify;
 mod clock;
 mod deadline;
@@ -49,6 +51,7 @@ mod scope;
 
 pub use self::{
     call_error::{BoxError, CallError},
+    check::check_service,
     classify::{Classify, ClassifyRejection},
     clock::{Clock, SystemClock, TokioClock},
     deadline::Deadline,

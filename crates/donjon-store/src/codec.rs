@@ -18,6 +18,10 @@ use donjon_core::BoxError;
 /// assert_eq!(error.to_string(), "cannot decode 3 bytes as UTF-8 text at byte 2");
 /// # Ok::<(), donjon_store::CodecError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "the codec `{Self}` cannot write and read a value `{V}`",
+    label = "not a codec of these values"
+)]
 pub trait Codec<V> {
     /// The value as bytes.
     ///

@@ -20,6 +20,11 @@ use crate::{Answer, Entry, Found};
 ///
 /// Dropping an answer that is to come later may leave undone what was asked for. Whoever has a token and gives up says
 /// so with [`abandon`](Store::abandon); a lease that nobody gives back ends by time.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not keep values `{V}` under keys `{K}`",
+    label = "not a store of these keys and values",
+    note = "`MemoryStore<K, V>` is one where `K: Eq + Hash` and `V: Clone`"
+)]
 pub trait Store<K, V> {
     /// Why a store could not answer. `Infallible` for a store in the process.
     type Error;

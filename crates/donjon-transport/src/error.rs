@@ -39,6 +39,9 @@ pub enum TransportErrorKind {
     Exchange,
     /// The response body broke off. The peer has answered.
     Body,
+    /// The redirects that were followed lead nowhere, or too far. The peer has answered; the same request will fail
+    /// again. Of clients that follow redirects; a [`Transport`](crate::Transport) does not.
+    Redirect,
 }
 
 enum Cause {
@@ -47,6 +50,11 @@ enum Cause {
     Rejected(Rejection),
     Client(hyper_util::client::legacy::Error),
     Body(hyper::Error),
+    #[cfg(feature = "reqwest")]
+    Reqwest(::reqwest::Error),
+    /// One that another attempt cannot change, in the wrapper by which classifiers know it.
+    #[cfg(feature = "reqwest")]
+    Permanent(io::Error),
 }
 
 /// No connection was there in time. Inside of hyper-util's error.
@@ -82,6 +90,41 @@ impl TransportError {
             TransportErrorKind::Exchange
         };
         Self { kind, origin, cause: Cause::Client(error) }
+    }
+
+    /// `error` shows no URL: the origin is enough.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn reqwest(origin: Option<Origin>, error: ::reqwest::Error) -> Self {
+        let error = error.without_url();
+        let kind = if error.is_builder() {
+            TransportErrorKind::InvalidUrl
+        } else if error.is_redirect() {
+            TransportErrorKind::Redirect
+        } else if error.is_connect() {
+            if find::<Rejection>(&error).is_some() {
+                TransportErrorKind::Rejected
+            } else if error.is_timeout() {
+                TransportErrorKind::ConnectTimeout
+            } else {
+                TransportErrorKind::Connect
+            }
+        } else if find::<hyper::Error>(&error).is_some_and(hyper::Error::is_canceled) {
+            TransportErrorKind::NotWritten
+        } else {
+            TransportErrorKind::Exchange
+        };
+        let cause = match kind {
+            TransportErrorKind::InvalidUrl | TransportErrorKind::Redirect => {
+                Cause::Permanent(io::Error::new(io::ErrorKind::InvalidInput, error))
+            }
+            _ => Cause::Reqwest(error),
+        };
+        Self { kind, origin, cause }
+    }
+
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn reqwest_body(origin: Option<Origin>, error: ::reqwest::Error) -> Self {
+        Self { kind: TransportErrorKind::Body, origin, cause: Cause::Reqwest(error.without_url()) }
     }
 
     pub(crate) fn body(origin: Option<Origin>, error: hyper::Error) -> Self {
@@ -121,6 +164,10 @@ impl fmt::Debug for TransportError {
             Cause::Rejected(rejection) => out.field("source", rejection),
             Cause::Client(error) => out.field("source", error),
             Cause::Body(error) => out.field("source", error),
+            #[cfg(feature = "reqwest")]
+            Cause::Reqwest(error) => out.field("source", error),
+            #[cfg(feature = "reqwest")]
+            Cause::Permanent(error) => out.field("source", error),
         };
         out.finish()
     }
@@ -141,13 +188,14 @@ impl fmt::Display for TransportError {
             TransportErrorKind::NotWritten => "the connection closed before the request was sent",
             TransportErrorKind::Exchange => "no response",
             TransportErrorKind::Body => "the response body broke off",
+            TransportErrorKind::Redirect => "the redirects do not end",
         })?;
         if let Some(origin) = &self.origin {
             write!(f, " ({origin})")?;
         }
         match &self.cause {
             Cause::Invalid(message, _) => write!(f, ": {message}"),
-            Cause::Rejected(_) | Cause::Client(_) | Cause::Body(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -159,6 +207,10 @@ impl Error for TransportError {
             Cause::Rejected(rejection) => Some(rejection),
             Cause::Client(error) => Some(error),
             Cause::Body(error) => Some(error),
+            #[cfg(feature = "reqwest")]
+            Cause::Reqwest(error) => Some(error),
+            #[cfg(feature = "reqwest")]
+            Cause::Permanent(error) => Some(error),
         }
     }
 }

@@ -34,6 +34,9 @@
 //! # }).unwrap();
 //! ```
 //!
+//! What belongs around a client and what around its connector, with hyper-util's own clients and pools too, stands in
+//! [`layers`].
+//!
 //! # Sharing
 //!
 //! Clones of a [`Transport`] share one pool and one bound on connections. Two built apart share nothing. It must be
@@ -68,6 +71,8 @@
 //!
 //! - `tls` (default): HTTPS. Without it an `https` URL is an error that says so.
 //! - `http2` (default): HTTP/2, by ALPN under TLS, or by prior knowledge.
+//! - `reqwest`: [`ReqwestTransport`], so that the same layers go around a `reqwest::Client`. What reqwest itself can
+//!   (TLS, HTTP/2, cookies, …) is chosen by the features of a dependency on reqwest.
 
 mod background;
 mod body;
@@ -76,12 +81,17 @@ mod connector;
 mod error;
 mod limit;
 mod origin;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
 mod service;
 #[cfg(feature = "tls")]
 mod tls;
 
 pub mod future;
+pub mod layers;
 
+#[cfg(feature = "reqwest")]
+pub use self::reqwest::ReqwestTransport;
 #[cfg(feature = "tls")]
 pub use self::tls::{InvalidCertificate, RootCertificate};
 pub use self::{

@@ -59,6 +59,24 @@ impl Transport {
         Self { shared: Arc::new(Shared { client, limit }) }
     }
 
+    fn send<B>(&self, request: Request<B>) -> ResponseFuture
+    where
+        B: Body + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let mut request = request.map(RequestBody::new);
+        if let Err(error) = check(&request, cfg!(feature = "tls")) {
+            return ResponseFuture::failed(error);
+        }
+        if request.version() != Version::HTTP_10 {
+            *request.version_mut() = Version::HTTP_11;
+        }
+        simplify(request.uri_mut());
+        let origin = Origin::of(request.uri());
+        let upgrades = request.headers().contains_key(UPGRADE);
+        ResponseFuture::new(self.shared.client.request(request), origin, upgrades)
+    }
+
     /// How many connections are open or being opened now, over all origins, idle ones included.
     #[must_use]
     pub fn open_connections(&self) -> usize {
@@ -83,21 +101,26 @@ where
     /// port are taken off. The version of the request does not choose the protocol (the connection does), except that
     /// HTTP/1.0 is kept.
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
-        let mut request = request.map(RequestBody::new);
-        if let Err(error) = check(&request) {
-            return ResponseFuture::failed(error);
-        }
-        if request.version() != Version::HTTP_10 {
-            *request.version_mut() = Version::HTTP_11;
-        }
-        if let Some(authority) = Origin::simplified(request.uri()) {
-            let mut parts = std::mem::take(request.uri_mut()).into_parts();
-            parts.authority = Some(authority);
-            *request.uri_mut() = Uri::from_parts(parts).expect("the parts of a URI with a simpler authority");
-        }
-        let origin = Origin::of(request.uri());
-        let upgrades = request.headers().contains_key(UPGRADE);
-        ResponseFuture::new(self.shared.client.request(request), origin, upgrades)
+        self.send(request)
+    }
+}
+
+/// The same through a shared reference.
+impl<B> Service<Request<B>> for &Transport
+where
+    B: Body + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Response = Response<TransportBody>;
+    type Error = TransportError;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ResponseFuture {
+        self.send(request)
     }
 }
 
@@ -110,8 +133,17 @@ impl fmt::Debug for Transport {
     }
 }
 
-/// Whether this can be sent at all.
-fn check<B: Body>(request: &Request<B>) -> Result<(), TransportError> {
+/// Takes user information and the default port off.
+pub(crate) fn simplify(uri: &mut Uri) {
+    if let Some(authority) = Origin::simplified(uri) {
+        let mut parts = std::mem::take(uri).into_parts();
+        parts.authority = Some(authority);
+        *uri = Uri::from_parts(parts).expect("the parts of a URI with a simpler authority");
+    }
+}
+
+/// Whether this can be sent at all, by a client that speaks TLS or does not.
+pub(crate) fn check<B: Body>(request: &Request<B>, tls: bool) -> Result<(), TransportError> {
     let uri = request.uri();
     let invalid = |message| Err(TransportError::invalid(TransportErrorKind::InvalidUrl, Origin::of(uri), message));
     if request.method() == Method::CONNECT {
@@ -119,7 +151,7 @@ fn check<B: Body>(request: &Request<B>) -> Result<(), TransportError> {
     }
     match uri.scheme_str() {
         Some("http") => {}
-        Some("https") if cfg!(feature = "tls") => {}
+        Some("https") if tls => {}
         Some("https") => return invalid("https needs the feature `tls` of donjon-transport"),
         Some(_) => return invalid("the scheme is neither http nor https"),
         None => return invalid("it is not absolute: `http://` or `https://` and a host are missing"),

@@ -110,6 +110,7 @@
 //!
 //! - `client` (on): the ready-made client stack, and with it those of the next line.
 //! - `retry`, `timeout`, `concurrency-limit`, `json`, `fanout`, `transport`, `budget`, `http`.
+//! - `reqwest`: the same layers around a `reqwest::Client`.
 //! - `store`: where cached values live.
 //! - `coalesce`: one call for many that ask for the same at once.
 
@@ -131,7 +132,7 @@ pub use donjon_concurrency_limit::ConcurrencyLimitLayer;
 pub use donjon_core as core;
 pub use donjon_core::{
     BoxError, CallError, Classify, Criticality, Deadline, Fresh, OutOfRange, Outcome, Ratio, Reject, Rejection,
-    RejectionKind, Replay, Scope,
+    RejectionKind, Replay, Scope, check_service,
 };
 #[cfg(feature = "fanout")]
 pub use donjon_fanout as fanout;
@@ -157,5 +158,7 @@ pub use donjon_store::MemoryStore;
 pub use donjon_timeout as timeout;
 #[cfg(feature = "timeout")]
 pub use donjon_timeout::{DeadlineLayer, TimeoutLayer};
+#[cfg(feature = "reqwest")]
+pub use donjon_transport::ReqwestTransport;
 #[cfg(feature = "transport")]
 pub use donjon_transport::{Transport, transport};

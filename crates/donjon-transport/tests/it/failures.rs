@@ -47,7 +47,7 @@ pub(crate) async fn deaf() -> (std::net::SocketAddr, Vec<TcpStream>, TcpListener
 }
 
 /// A server that reads one request head, then does this, for each connection.
-async fn scripted(answer: &'static [u8]) -> std::net::SocketAddr {
+pub(crate) async fn scripted(answer: &'static [u8]) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -9,6 +9,9 @@ mod contract;
 mod failures;
 #[cfg(feature = "http2")]
 mod http2;
+mod pools;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 #[cfg(feature = "tls")]
 mod tls;
 mod upstream;
