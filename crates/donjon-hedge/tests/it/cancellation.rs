@@ -1,0 +1,99 @@
+//! Dropping, panics, and what a finished future holds.
+
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::atomic::{AtomicU32, Ordering},
+    task::{Context, Poll, Waker},
+};
+
+use donjon_core::CallError;
+use donjon_hedge::Delay;
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+use crate::support::{Reply, Upstream, hedge, millis};
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_call_drops_every_copy() {
+    let upstream = Upstream::new(|_| Reply::Never);
+    let service = hedge(Delay::several([millis(10), millis(20)])).layer(upstream.clone());
+    for lasting in [0, 5, 15, 25] {
+        let _ = tokio::time::timeout(millis(lasting), service.clone().oneshot(1)).await;
+        assert_eq!(upstream.running(), 0, "after {lasting} ms");
+    }
+    assert_eq!(upstream.millis().len(), 1 + 1 + 2 + 3);
+    drop(service.clone().call(1));
+    assert_eq!(upstream.running(), 0, "dropped before its first poll");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_future_that_stays_alive_holds_no_copy() {
+    let upstream = Upstream::replies([Reply::Never, Reply::OkAfter(1)]);
+    let mut service = hedge(Delay::fixed(millis(10))).layer(upstream.clone());
+    poll_fn(|cx| Service::<u64>::poll_ready(&mut service, cx)).await.unwrap();
+    let mut call = pin!(service.call(1));
+    assert_eq!(call.as_mut().await.unwrap(), 1);
+    assert_eq!(upstream.running(), 0);
+    assert!(format!("{call:?}").contains("hedges: 0"));
+}
+
+#[test]
+fn a_panic_of_a_copy_drops_the_others() {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let alive = std::sync::Arc::new(());
+    let witness = std::sync::Arc::clone(&alive);
+    let inner = service_fn(move |_: u64| {
+        let witness = std::sync::Arc::clone(&witness);
+        async move {
+            let _witness = witness;
+            if CALLS.fetch_add(1, Ordering::Relaxed) == 1 {
+                std::panic::resume_unwind(Box::new("scripted"));
+            }
+            std::future::pending::<Result<u64, CallError>>().await
+        }
+    });
+    let service = hedge(Delay::fixed(millis(10))).layer(inner);
+    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(service.oneshot(1))));
+    assert!(outcome.is_err());
+    assert_eq!(std::sync::Arc::strong_count(&alive), 1, "no copy is alive, and no service");
+}
+
+/// Ready once, then for a clone never: the hedge cannot be sent.
+#[derive(Clone)]
+struct ReadyOnce(bool);
+
+impl Service<u64> for ReadyOnce {
+    type Response = u64;
+    type Error = CallError;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<u64, CallError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        if self.0 { Poll::Ready(Ok(())) } else { Poll::Ready(Err(CallError::new("not ready"))) }
+    }
+
+    fn call(&mut self, n: u64) -> Self::Future {
+        self.0 = false;
+        Box::pin(async move {
+            tokio::time::sleep(millis(100)).await;
+            Ok(n)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_whose_service_fails_to_be_ready_loses() {
+    let mut service = hedge(Delay::fixed(millis(10))).layer(ReadyOnce(true));
+    poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+    assert_eq!(service.call(7).await.unwrap(), 7);
+}
+
+#[test]
+fn a_call_that_is_answered_at_once_needs_no_runtime() {
+    let inner = service_fn(|n: u64| std::future::ready(Ok::<_, CallError>(n)));
+    let mut service = hedge(Delay::learned()).layer(inner);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(service.poll_ready(&mut cx).is_ready());
+    assert!(matches!(pin!(service.call(1)).poll(&mut cx), Poll::Ready(Ok(1))));
+}
