@@ -112,6 +112,7 @@
 //! - `retry`, `timeout`, `concurrency-limit`, `json`, `fanout`, `transport`, `budget`, `http`.
 //! - `reqwest`: the same layers around a `reqwest::Client`.
 //! - `store`: where cached values live.
+//! - `hedge`: a late call is sent once more.
 //! - `coalesce`: one call for many that ask for the same at once.
 
 #[cfg(feature = "client")]
@@ -138,6 +139,10 @@ pub use donjon_core::{
 pub use donjon_fanout as fanout;
 #[cfg(feature = "fanout")]
 pub use donjon_fanout::FanOutExt;
+#[cfg(feature = "hedge")]
+pub use donjon_hedge as hedge;
+#[cfg(feature = "hedge")]
+pub use donjon_hedge::HedgeLayer;
 #[cfg(feature = "http")]
 pub use donjon_http as http;
 #[cfg(feature = "http")]
