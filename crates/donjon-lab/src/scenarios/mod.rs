@@ -1,0 +1,12 @@
+//! The scenes, one a file.
+//!
+//! Still to come, with the layers that they measure: balance (eleven backends, one of them slow; a fleet of mixed
+//! speeds), ejection (a share of the endpoints dead; one that fails fast) and adaptive limits (a service whose speed
+//! changes; four tiers of importance). Each is a file here and a line in [`ALL`].
+
+mod retry_budget;
+
+use crate::Scenario;
+
+/// All of them.
+pub const ALL: &[&Scenario] = &[&retry_budget::SCENARIO];

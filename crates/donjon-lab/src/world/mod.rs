@@ -1,0 +1,12 @@
+//! What the scenes are made of: virtual time, dice, requests, arrivals, and servers that follow a script.
+
+mod ask;
+mod dice;
+pub mod peers;
+mod time;
+
+pub use self::{
+    ask::{Ask, Client, client},
+    dice::Dice,
+    time::{arrivals, play},
+};

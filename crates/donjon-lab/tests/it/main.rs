@@ -1,0 +1,7 @@
+//! The laboratory's own tests: its figures stay where they are, its baselines are their sources', and it repeats itself.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod baselines;
+mod framework;
+mod golden;
