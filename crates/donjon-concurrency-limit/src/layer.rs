@@ -149,6 +149,11 @@ impl<M: Clone> Fresh for ConcurrencyLimitLayer<M> {
         this.settings.bypass = true;
         this
     }
+
+    /// Whether a permit is out, somebody waits, or a handle, a service or a clone of this layer is there.
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.limiter) > 1
+    }
 }
 
 impl<M: fmt::Debug> fmt::Debug for ConcurrencyLimitLayer<M> {

@@ -1,6 +1,40 @@
 /// A layer whose state can be started anew: what a per-key layer multiplies.
 ///
 /// A clone of a donjon layer shares the state of its original; `fresh` and `bypass` do not.
+///
+/// The services of such a layer forward `poll_ready`, or are always ready and make a clone of the inner service ready
+/// inside of the call. A per-key layer relies on it: it lays the layer of the key around an inner service that has been
+/// readied, and calls the result at once.
+///
+/// Layers in a tuple are `Fresh` together, the first one being the outermost, as they are one
+/// [`Layer`](https://docs.rs/tower-layer) together.
+///
+/// # Example
+///
+/// A layer with a state of its own:
+///
+/// ```
+/// use std::sync::{Arc, atomic::AtomicU64};
+/// use donjon_core::Fresh;
+///
+/// #[derive(Clone, Debug)]
+/// struct CountLayer {
+///     /// `None` does not count.
+///     calls: Option<Arc<AtomicU64>>,
+/// }
+///
+/// impl Fresh for CountLayer {
+///     fn fresh(&self) -> Self {
+///         Self { calls: self.calls.as_ref().map(|_| Arc::default()) }
+///     }
+///     fn bypass(&self) -> Self {
+///         Self { calls: None }
+///     }
+/// }
+///
+/// let pair = (CountLayer { calls: Some(Arc::default()) }, CountLayer { calls: None });
+/// assert!(pair.bypass().0.calls.is_none());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "the layer `{Self}` cannot start a new scope of state",
     label = "one state for each key needs a layer that implements `Fresh`",
@@ -15,4 +49,46 @@ pub trait Fresh {
     /// changes a body type is switched off without changing the types of a stack.
     #[must_use]
     fn bypass(&self) -> Self;
+
+    /// Whether something outside of this value holds its state: a response body that keeps its permit, a handle, a clone.
+    ///
+    /// A per-key layer asks it before it forgets a key. It knows of its own calls, so only what outlives a call
+    /// matters here: what a layer puts into a response. It is asked while a lock is held, and answers at once. False
+    /// unless said.
+    fn is_held(&self) -> bool {
+        false
+    }
 }
+
+macro_rules! fresh_together {
+    ($($layer:ident)*) => {
+        impl<$($layer: Fresh),*> Fresh for ($($layer,)*) {
+            #[expect(non_snake_case, reason = "each layer is named by its type")]
+            fn fresh(&self) -> Self {
+                let ($($layer,)*) = self;
+                ($($layer.fresh(),)*)
+            }
+
+            #[expect(non_snake_case, reason = "each layer is named by its type")]
+            fn bypass(&self) -> Self {
+                let ($($layer,)*) = self;
+                ($($layer.bypass(),)*)
+            }
+
+            #[expect(non_snake_case, reason = "each layer is named by its type")]
+            fn is_held(&self) -> bool {
+                let ($($layer,)*) = self;
+                $($layer.is_held())||*
+            }
+        }
+    };
+}
+
+fresh_together! { A }
+fresh_together! { A B }
+fresh_together! { A B C }
+fresh_together! { A B C D }
+fresh_together! { A B C D E }
+fresh_together! { A B C D E F }
+fresh_together! { A B C D E F G }
+fresh_together! { A B C D E F G H }

@@ -32,6 +32,8 @@ pub enum RejectionKind {
     AttemptTimeout,
     /// No endpoint was there to be called.
     NoEndpoint,
+    /// The request does not say whose it is, and a layer that keeps one state per key was told to refuse such requests.
+    NoKey,
     /// A body was larger than its cap.
     BodyTooLarge,
     /// A body broke off before its end; the cause is in [`source`](Error::source).
@@ -143,7 +145,7 @@ impl Rejection {
     /// |---|---|
     /// | `Overloaded`, `RateLimited`, `CircuitOpen`, `NoEndpoint` | `Refused` |
     /// | `DeadlineExceeded`, `AttemptTimeout` | `Transient`, `sent: Unknown` in phases attempt and body; else `Refused` |
-    /// | `BodyTooLarge` | `Permanent` |
+    /// | `BodyTooLarge`, `NoKey` | `Permanent` |
     /// | `BodyIncomplete` | `Transient`, `sent: Answered` |
     /// | `Shared` | the outcome of the call that was joined |
     #[must_use]
@@ -161,7 +163,7 @@ impl Rejection {
                     Outcome::Refused { retry_after }
                 }
             }
-            RejectionKind::BodyTooLarge => Outcome::Permanent,
+            RejectionKind::BodyTooLarge | RejectionKind::NoKey => Outcome::Permanent,
             RejectionKind::BodyIncomplete => Outcome::Transient { sent: Sent::Answered, retry_after },
             RejectionKind::Shared => match &self.shared {
                 Some(shared) => shared.outcome,
@@ -214,19 +216,21 @@ impl RejectionKind {
             Self::DeadlineExceeded => "deadline-exceeded",
             Self::AttemptTimeout => "attempt-timeout",
             Self::NoEndpoint => "no-endpoint",
+            Self::NoKey => "no-key",
             Self::BodyTooLarge => "body-too-large",
             Self::BodyIncomplete => "body-incomplete",
             Self::Shared => "shared-failure",
         }
     }
 
-    /// The HTTP status that a server answers with: 429 for a rate, 413 for a body, 504 for time, 502 for an answer that
-    /// broke off and for a shared failure, 503 for the rest.
+    /// The HTTP status that a server answers with: 429 for a rate, 413 for a body, 400 for a missing key, 504 for time,
+    /// 502 for an answer that broke off and for a shared failure, 503 for the rest.
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {
             Self::RateLimited => 429,
             Self::BodyTooLarge => 413,
+            Self::NoKey => 400,
             Self::DeadlineExceeded | Self::AttemptTimeout => 504,
             Self::BodyIncomplete | Self::Shared => 502,
             Self::Overloaded | Self::CircuitOpen | Self::NoEndpoint => 503,
@@ -234,12 +238,13 @@ impl RejectionKind {
     }
 
     /// The gRPC status code that a server answers with: 8 (`RESOURCE_EXHAUSTED`) for a rate, a body or an overload,
-    /// 4 (`DEADLINE_EXCEEDED`) for time, 14 (`UNAVAILABLE`) for the rest.
+    /// 4 (`DEADLINE_EXCEEDED`) for time, 3 (`INVALID_ARGUMENT`) for a missing key, 14 (`UNAVAILABLE`) for the rest.
     #[must_use]
     pub const fn grpc_code(self) -> u8 {
         match self {
             Self::Overloaded | Self::RateLimited | Self::BodyTooLarge => 8,
             Self::DeadlineExceeded | Self::AttemptTimeout => 4,
+            Self::NoKey => 3,
             Self::CircuitOpen | Self::NoEndpoint | Self::BodyIncomplete | Self::Shared => 14,
         }
     }

@@ -4,13 +4,14 @@ use donjon_core::{Classify, ClassifyRejection, Outcome, Phase, Reject, Rejection
 
 use crate::alloc;
 
-const KINDS: [RejectionKind; 8] = [
+const KINDS: [RejectionKind; 9] = [
     RejectionKind::Overloaded,
     RejectionKind::RateLimited,
     RejectionKind::CircuitOpen,
     RejectionKind::DeadlineExceeded,
     RejectionKind::AttemptTimeout,
     RejectionKind::NoEndpoint,
+    RejectionKind::NoKey,
     RejectionKind::BodyTooLarge,
     RejectionKind::Shared,
 ];
@@ -59,7 +60,7 @@ fn its_outcome_is_that_of_the_table() {
                     RejectionKind::DeadlineExceeded | RejectionKind::AttemptTimeout if sent => {
                         Outcome::Transient { sent: Sent::Unknown, retry_after }
                     }
-                    RejectionKind::BodyTooLarge => Outcome::Permanent,
+                    RejectionKind::BodyTooLarge | RejectionKind::NoKey => Outcome::Permanent,
                     RejectionKind::Shared => Outcome::Transient { sent: Sent::Unknown, retry_after },
                     _ => Outcome::Refused { retry_after },
                 };
@@ -109,6 +110,7 @@ fn each_kind_has_a_name_a_status_and_a_code() {
         ("deadline-exceeded", 504, 4),
         ("attempt-timeout", 504, 4),
         ("no-endpoint", 503, 14),
+        ("no-key", 400, 3),
         ("body-too-large", 413, 8),
         ("shared-failure", 502, 14),
     ];
