@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("donjon-hedge", &["donjon-core", "donjon-budget", "donjon-http"]),
     ("donjon-timeout", &["donjon-core", "donjon-http"]),
     ("donjon-concurrency-limit", &["donjon-core", "donjon-http"]),
+    ("donjon-per-key", &["donjon-core"]),
     ("donjon-json", &["donjon-core", "donjon-http"]),
     ("donjon-fanout", &["donjon-core"]),
     ("donjon-test", &["donjon-core"]),
@@ -35,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "donjon-json",
             "donjon-fanout",
             "donjon-store",
+            "donjon-per-key",
         ],
     ),
 ];

@@ -113,6 +113,7 @@
 //! - `reqwest`: the same layers around a `reqwest::Client`.
 //! - `store`: where cached values live.
 //! - `hedge`: a late call is sent once more.
+//! - `per-key`: any layer with one state per host, tenant or user; and layers that leave some requests out.
 //! - `coalesce`: one call for many that ask for the same at once.
 
 #[cfg(feature = "client")]
@@ -151,6 +152,10 @@ pub use donjon_http::{CollectLayer, HttpClassify, ReplayLayer, respond};
 pub use donjon_json as json;
 #[cfg(feature = "json")]
 pub use donjon_json::{BoxJsonClient, Call, JsonClient, JsonError};
+#[cfg(feature = "per-key")]
+pub use donjon_per_key as per_key;
+#[cfg(feature = "per-key")]
+pub use donjon_per_key::{ExceptLayer, PerKeyLayer};
 #[cfg(feature = "retry")]
 pub use donjon_retry as retry;
 #[cfg(feature = "retry")]

@@ -1,0 +1,113 @@
+use std::{
+    fmt,
+    hash::Hash,
+    mem,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+};
+
+use donjon_core::{Fresh, Key, Reject, RejectionKind};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    Unkeyed,
+    future::ResponseFuture,
+    layer::{Settings, Shared},
+};
+
+/// A service whose calls go through the layer of their key. Made by [`PerKeyLayer`](crate::PerKeyLayer).
+pub struct PerKey<S, X, L, K> {
+    inner: S,
+    key: X,
+    shared: Arc<Shared<L, K>>,
+    settings: Settings,
+}
+
+// ===== impl PerKey =====
+
+impl<S, X, L, K> PerKey<S, X, L, K> {
+    pub(crate) fn new(inner: S, key: X, shared: Arc<Shared<L, K>>, settings: Settings) -> Self {
+        Self { inner, key, shared, settings }
+    }
+
+    /// The service inside.
+    pub fn inner_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside.
+    pub fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, X, L, K, R> Service<R> for PerKey<S, X, L, K>
+where
+    S: Service<R> + Clone,
+    S::Error: Reject,
+    X: Key<R, Key = K>,
+    K: Hash + Eq,
+    L: Layer<S> + Fresh,
+    L::Service: Service<R, Error = S::Error>,
+{
+    type Response = <L::Service as Service<R>>::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<<L::Service as Service<R>>::Future, L>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: R) -> Self::Future {
+        // The layer of the key is laid around the instance that was readied, for this one call.
+        let clone = self.inner.clone();
+        let readied = mem::replace(&mut self.inner, clone);
+        let shared = &*self.shared;
+        if self.settings.bypass {
+            return ResponseFuture::calling(shared.bypass.layer(readied).call(request), None);
+        }
+        let (unkeyed, state, kind) = match self.key.key(&request) {
+            Some(key) => {
+                if let Some(lease) = shared.keys.lease(key, || shared.template.fresh()) {
+                    let future = lease.layer(readied).call(request);
+                    return ResponseFuture::calling(future, Some(lease));
+                }
+                shared.when_full.fetch_add(1, Ordering::Relaxed);
+                (self.settings.when_full, &shared.overflow, RejectionKind::Overloaded)
+            }
+            None => {
+                shared.without_key.fetch_add(1, Ordering::Relaxed);
+                (self.settings.without_key, &shared.keyless, RejectionKind::NoKey)
+            }
+        };
+        match unkeyed {
+            Unkeyed::Bypass => ResponseFuture::calling(shared.bypass.layer(readied).call(request), None),
+            Unkeyed::Share => ResponseFuture::calling(state.layer(readied).call(request), None),
+            Unkeyed::Refuse => ResponseFuture::refused(kind),
+        }
+    }
+}
+
+impl<S: Clone, X: Clone, L, K> Clone for PerKey<S, X, L, K> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), self.key.clone(), Arc::clone(&self.shared), self.settings)
+    }
+}
+
+impl<S: fmt::Debug, X, L: fmt::Debug, K> fmt::Debug for PerKey<S, X, L, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerKey")
+            .field("inner", &self.inner)
+            .field("layer", &self.shared.template)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
