@@ -54,6 +54,10 @@ pub(crate) mod sealed {
 
     use super::Terms;
 
+    #[diagnostic::on_unimplemented(
+        message = "the form `{Self}` does not fit a request `{Req}`",
+        note = "`DeadlineLayer::new` and `TimeoutLayer::new` take any request, `::http` takes an `http::Request`"
+    )]
     pub trait Read<Req> {
         /// The terms of a deadline over this request, where the layer's own is `timeout`.
         fn deadline(&self, req: &Req, timeout: Option<Duration>) -> Terms;

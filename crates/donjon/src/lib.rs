@@ -104,6 +104,13 @@
 //! # }).unwrap();
 //! ```
 //!
+//! # Compile errors
+//!
+#![cfg_attr(
+    all(doc, feature = "client"),
+    doc = "What the compiler says when a stack does not fit together, and what to write: [`errors`]."
+)]
+//!
 //! # Feature flags
 //!
 //! One for each crate, and what belongs together:
@@ -118,6 +125,10 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+// Its examples and links need the layers.
+#[cfg(all(feature = "client", any(doc, doctest)))]
+#[doc = include_str!("../docs/errors.md")]
+pub mod errors {}
 
 #[cfg(feature = "budget")]
 pub use donjon_budget as budget;

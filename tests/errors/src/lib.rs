@@ -1,0 +1,1 @@
+//! What the compiler says of the likely mistakes. The cases are in `tests/cases`; there is nothing here.
