@@ -5,6 +5,7 @@ mod arrows;
 mod client;
 mod contract;
 mod fan_out;
+mod observe;
 mod orders;
 mod servers;
 mod spawned;

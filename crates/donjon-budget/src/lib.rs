@@ -45,6 +45,7 @@ mod backoff;
 mod budget;
 mod builder;
 mod entropy;
+mod observe;
 mod share;
 mod sync;
 mod token;

@@ -147,6 +147,7 @@ mod http;
 mod joined;
 mod layer;
 mod means;
+mod observe;
 mod registry;
 mod service;
 mod share;

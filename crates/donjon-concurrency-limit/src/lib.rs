@@ -72,6 +72,7 @@ mod handle;
 mod http;
 mod layer;
 mod mode;
+mod observe;
 mod permit;
 mod queue;
 mod service;

@@ -9,6 +9,7 @@
 //! - [`Fresh`]: a layer that can start a new scope of state.
 //! - [`Key`]: which state a request belongs to.
 //! - [`Clock`]: the wall clock, for protocols that speak of dates.
+//! - [`Observe`]: what a handle shows to whoever collects figures.
 //! - [`check_service`]: which bound of a stack fails, in a readable compile error.
 //! - [`Ratio`] and [`OutOfRange`]: settings that mean something at every value.
 //!
@@ -31,6 +32,7 @@
 //! # Feature flags
 //!
 //! - `http` (off): [`Replay`] for `http::Request` and for the bodies `Full`, `Empty` and `()`.
+//! - `metrics` (off): the module `metrics`, which hands the figures of handles to the facade of that name.
 
 mod call_error;
 mod check;
@@ -42,6 +44,9 @@ mod fresh;
 #[cfg(feature = "http")]
 mod http;
 mod key;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+mod observe;
 mod outcome;
 mod ratio;
 mod reject;
@@ -58,6 +63,7 @@ pub use self::{
     error_chain::error_chain,
     fresh::Fresh,
     key::Key,
+    observe::{Figure, FigureValue, Observe},
     outcome::{Outcome, Sent},
     ratio::{OutOfRange, Ratio},
     reject::Reject,

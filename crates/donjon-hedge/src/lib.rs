@@ -77,6 +77,7 @@ mod http;
 mod layer;
 mod learned;
 mod measured;
+mod observe;
 mod policy;
 mod service;
 mod state;

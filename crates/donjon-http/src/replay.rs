@@ -22,6 +22,7 @@
 mod body;
 mod error;
 mod layer;
+mod observe;
 mod reader;
 mod shared;
 mod wakers;

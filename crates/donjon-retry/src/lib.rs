@@ -68,6 +68,7 @@ mod handle;
 #[cfg(feature = "http")]
 mod http;
 mod layer;
+mod observe;
 mod policy;
 mod reason;
 mod service;

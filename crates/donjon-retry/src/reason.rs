@@ -55,7 +55,20 @@ pub struct RetryReport(Arc<Mutex<Option<RetryInfo>>>);
 
 impl NoRetry {
     /// How many reasons there are.
-    pub(crate) const COUNT: usize = 9;
+    pub(crate) const COUNT: usize = Self::ALL.len();
+
+    /// Every reason once, for whoever counts by it; [`NotReplayable`](Self::NotReplayable) with an empty phrase.
+    pub const ALL: [Self; 9] = [
+        Self::NotRetryable,
+        Self::Disabled,
+        Self::NotIdempotent,
+        Self::NotReplayable(""),
+        Self::AttemptsExhausted,
+        Self::DeadlineTooClose,
+        Self::WaitTooLong,
+        Self::BudgetExhausted,
+        Self::NotReady,
+    ];
 
     /// A short stable name, for logs and metrics: `not-idempotent`, `budget-exhausted`, …
     #[must_use]

@@ -60,6 +60,7 @@ mod generations;
 mod json;
 mod lifetime;
 mod memory;
+mod observe;
 mod shards;
 mod slot;
 mod stats;

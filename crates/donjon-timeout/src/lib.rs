@@ -66,6 +66,7 @@ mod handle;
 mod http;
 #[cfg(feature = "http")]
 mod idle;
+mod observe;
 #[cfg(feature = "http")]
 mod propagate;
 mod shared;

@@ -119,6 +119,7 @@
 //! - `retry`, `timeout`, `concurrency-limit`, `json`, `fanout`, `transport`, `budget`, `http`.
 //! - `reqwest`: the same layers around a `reqwest::Client`.
 //! - `store`: where cached values live.
+//! - `metrics`: the figures of all handles, for the facade of that name.
 //! - `hedge`: a late call is sent once more.
 //! - `per-key`: any layer with one state per host, tenant or user; and layers that leave some requests out.
 //! - `coalesce`: one call for many that ask for the same at once.
@@ -143,9 +144,11 @@ pub use donjon_concurrency_limit as concurrency_limit;
 #[cfg(feature = "concurrency-limit")]
 pub use donjon_concurrency_limit::ConcurrencyLimitLayer;
 pub use donjon_core as core;
+#[cfg(feature = "metrics")]
+pub use donjon_core::metrics;
 pub use donjon_core::{
-    BoxError, CallError, Classify, Criticality, Deadline, Fresh, OutOfRange, Outcome, Ratio, Reject, Rejection,
-    RejectionKind, Replay, Scope, check_service,
+    BoxError, CallError, Classify, Criticality, Deadline, Fresh, Observe, OutOfRange, Outcome, Ratio, Reject,
+    Rejection, RejectionKind, Replay, Scope, check_service,
 };
 #[cfg(feature = "fanout")]
 pub use donjon_fanout as fanout;

@@ -5,6 +5,8 @@ mod call_error;
 mod clock;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod ratio;
 mod reject;
 mod rejection;

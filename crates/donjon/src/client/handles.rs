@@ -1,4 +1,5 @@
 use donjon_concurrency_limit::{ConcurrencyLimitLayer, Handle, Http as LimitHttp};
+use donjon_core::{Figure, Observe};
 use donjon_retry::{Http as RetryHttp, RetryHandle, RetryLayer};
 use donjon_timeout::{DeadlineLayer, Http as TimeoutHttp, TimeoutHandle, TimeoutLayer};
 
@@ -45,5 +46,15 @@ impl Handles {
     #[must_use]
     pub const fn attempt_timeout(&self) -> &TimeoutHandle {
         &self.attempt
+    }
+}
+
+/// The figures of each layer. Those of the two timeouts have the label `layer`: `deadline`, `attempt`.
+impl Observe for Handles {
+    fn observe(&self, visit: &mut dyn FnMut(Figure)) {
+        self.deadline.observe(&mut |figure| visit(figure.label("layer", "deadline")));
+        self.retry.observe(visit);
+        self.limit.observe(visit);
+        self.attempt.observe(&mut |figure| visit(figure.label("layer", "attempt")));
     }
 }
