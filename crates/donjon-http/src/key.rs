@@ -3,6 +3,16 @@
 //! Each function makes an extractor, which is a [`Key`](donjon_core::Key) of any `http::Request`. A closure is as good:
 //! `|request: &http::Request<Body>| request.headers().get("x-tenant").cloned()`.
 //!
+//! | Extractor | Key | Allocates |
+//! |---|---|---|
+//! | [`client_ip`] | `IpAddr` | no |
+//! | [`authority`] | `http::uri::Authority` | only where it has to be parsed: from `Host`, or without user information |
+//! | [`api_key`], [`header`] | `HeaderValue` | no, where its bytes are shared already, as hyper's are |
+//! | [`path`] | `Box<str>` | yes |
+//! | `.hashed()` of the three above | [`KeyHash`] | no |
+//! | [`extension`] | a type of yours | as its `Clone` does |
+//! | [`either`], [`both`] | [`Either`], a tuple | no |
+//!
 //! # Example
 //!
 //! ```
@@ -23,10 +33,14 @@
 //! ```
 
 mod client_ip;
+mod combined;
 mod forwarded;
+mod hashed;
 mod parts;
 
 pub use self::{
     client_ip::{ClientIp, PeerAddr, client_ip},
+    combined::{BothOf, Either, EitherOf, Extension, both, either, extension},
+    hashed::{Hashed, KeyHash},
     parts::{ApiKey, Authority, Header, Path, api_key, authority, header, path},
 };

@@ -1,3 +1,4 @@
+use super::Hashed;
 use donjon_core::Key;
 use http::{
     HeaderName, HeaderValue, Request,
@@ -44,7 +45,8 @@ pub const fn header(name: HeaderName) -> Header {
 }
 
 /// The credential of the caller: the field `x-api-key`, or else `Authorization`. Nothing checks it here: put
-/// authentication outside of the layer that takes this key. It is not shown in `Debug`.
+/// authentication outside of the layer that takes this key. It is not shown in `Debug`, and
+/// [`hashed`](ApiKey::hashed) it is not even kept.
 #[must_use]
 pub const fn api_key() -> ApiKey {
     ApiKey
@@ -72,6 +74,14 @@ fn without_user(authority: &str) -> Option<http::uri::Authority> {
 
 // ===== impl Path =====
 
+impl Path {
+    /// The hash of the path in its place, which allocates nothing and is small however long a path is.
+    #[must_use]
+    pub fn hashed(self) -> Hashed<Self> {
+        Hashed::new(self)
+    }
+}
+
 impl<B> Key<Request<B>> for Path {
     type Key = Box<str>;
 
@@ -82,11 +92,23 @@ impl<B> Key<Request<B>> for Path {
 
 // ===== impl Header =====
 
+impl Header {
+    /// The hash of the value in its place, which says nothing of it.
+    #[must_use]
+    pub fn hashed(self) -> Hashed<Self> {
+        Hashed::new(self)
+    }
+
+    pub(super) fn value<'a, B>(&self, req: &'a Request<B>) -> Option<&'a HeaderValue> {
+        req.headers().get(&self.name)
+    }
+}
+
 impl<B> Key<Request<B>> for Header {
     type Key = HeaderValue;
 
     fn key(&self, req: &Request<B>) -> Option<Self::Key> {
-        let mut value = req.headers().get(&self.name)?.clone();
+        let mut value = self.value(req)?.clone();
         if [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, X_API_KEY].contains(&self.name) {
             value.set_sensitive(true);
         }
@@ -96,11 +118,23 @@ impl<B> Key<Request<B>> for Header {
 
 // ===== impl ApiKey =====
 
+impl ApiKey {
+    /// The hash of the credential in its place, so that no table keeps credentials.
+    #[must_use]
+    pub fn hashed(self) -> Hashed<Self> {
+        Hashed::new(self)
+    }
+
+    pub(super) fn value<B>(req: &Request<B>) -> Option<&HeaderValue> {
+        req.headers().get(X_API_KEY).or_else(|| req.headers().get(AUTHORIZATION))
+    }
+}
+
 impl<B> Key<Request<B>> for ApiKey {
     type Key = HeaderValue;
 
     fn key(&self, req: &Request<B>) -> Option<Self::Key> {
-        let mut value = req.headers().get(X_API_KEY).or_else(|| req.headers().get(AUTHORIZATION))?.clone();
+        let mut value = Self::value(req)?.clone();
         value.set_sensitive(true);
         Some(value)
     }

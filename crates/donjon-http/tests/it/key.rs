@@ -1,7 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use donjon_core::Key;
-use donjon_http::key::{self, ClientIp, PeerAddr};
+use donjon_http::key::{self, ClientIp, Either, PeerAddr};
 use http::{HeaderName, HeaderValue, Request};
 use proptest::prelude::*;
 
@@ -167,6 +167,9 @@ fn an_extractor_is_a_key_of_any_request() {
     takes::<String>(key::path());
     takes::<u8>(key::api_key());
     takes::<u8>(key::header(http::header::HOST));
+    takes::<u8>(key::path().hashed());
+    takes::<u8>(key::extension::<u64>());
+    takes::<u8>(key::either(key::api_key().hashed(), key::both(key::client_ip(), key::authority())));
     takes::<u8>(|request: &Request<u8>| Some(*request.body()));
 }
 
@@ -212,4 +215,67 @@ proptest! {
             prop_assert_eq!(client.key(&request), Some(trusted[0]));
         }
     }
+}
+
+// ===== Hashed and combined =====
+
+#[test]
+fn a_hashed_key_tells_apart_what_its_extractor_tells_apart_and_says_nothing() {
+    let with = |name: &'static str, value: &str| request(&[(name, value)]);
+    let api_key = key::api_key().hashed();
+    let hash = |request: &Request<()>| api_key.key(request);
+    assert_eq!(hash(&request(&[])), None);
+    assert_eq!(hash(&with("x-api-key", "a")), hash(&with("authorization", "a")));
+    assert_ne!(hash(&with("x-api-key", "a")), hash(&with("x-api-key", "b")));
+    assert_eq!(hash(&with("x-api-key", "a")), api_key.clone().key(&with("x-api-key", "a")), "clones agree");
+    assert_ne!(hash(&with("x-api-key", "a")), key::api_key().hashed().key(&with("x-api-key", "a")), "others do not");
+    let shown = format!("{:?} {api_key:?}", hash(&with("x-api-key", "s3cret")));
+    assert!(shown.contains("KeyHash(") && !shown.contains("s3cret"), "{shown}");
+
+    let header = key::header(HeaderName::from_static("x-tenant")).hashed();
+    assert_eq!(header.key(&request(&[])), None);
+    assert_ne!(header.key(&with("x-tenant", "a")), header.key(&with("x-tenant", "b")));
+
+    let path = key::path().hashed();
+    let at = |uri: &str| path.key(&Request::get(uri).body(()).unwrap()).unwrap();
+    assert_eq!(at("/a?x"), at("http://h/a?y"));
+    assert_ne!(at("/a"), at("/b"));
+}
+
+#[test]
+fn hashing_a_key_allocates_nothing() {
+    let request = request(&[("x-api-key", "s3cret")]);
+    let (api_key, path) = (key::api_key().hashed(), key::path().hashed());
+    let counted = allocation_counter::measure(|| {
+        assert!(api_key.key(&request).is_some() && path.key(&request).is_some());
+        assert!(key::client_ip().key(&request).is_some());
+    });
+    assert_eq!(counted.count_total, 0);
+    // A value whose bytes are shared already, as those are that hyper has parsed.
+    let shared = request.headers()["x-api-key"].clone();
+    let counted = allocation_counter::measure(|| assert_eq!(key::api_key().key(&request).as_ref(), Some(&shared)));
+    assert_eq!(counted.count_total, 0);
+}
+
+#[test]
+fn two_extractors_make_one() {
+    let either = key::either(key::header(HeaderName::from_static("x-user")), key::client_ip());
+    assert_eq!(either.key(&request(&[("x-user", "ada")])), Some(Either::First("ada".parse().unwrap())));
+    assert_eq!(either.key(&request(&[])), ip("10.0.0.9").map(Either::Second));
+    assert_eq!(either.key(&Request::new(())), None);
+
+    let both = key::both(key::header(HeaderName::from_static("x-user")), key::path());
+    assert_eq!(both.key(&request(&[("x-user", "ada")])), Some(("ada".parse().unwrap(), "/".into())));
+    assert_eq!(both.key(&request(&[])), None);
+}
+
+#[test]
+fn an_extension_is_a_key() {
+    #[derive(Clone, Debug, PartialEq)]
+    struct Tenant(u8);
+    let mut request = request(&[]);
+    assert_eq!(key::extension::<Tenant>().key(&request), None);
+    request.extensions_mut().insert(Tenant(3));
+    assert_eq!(key::extension::<Tenant>().key(&request), Some(Tenant(3)));
+    assert!(format!("{:?}", key::extension::<Tenant>()).contains("Tenant"));
 }
