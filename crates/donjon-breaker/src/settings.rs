@@ -33,9 +33,9 @@ impl Settings {
         let own = self.open_for.saturating_mul(times).min(self.max_open.max(self.open_for));
         let asked = retry_after.unwrap_or_default().min(self.max_retry_after);
         let least = own.max(asked);
-        // In nanoseconds a duration is under 2^94, a share in millionths under 2^20.
+        // In nanoseconds a duration is under 2^94: neither product is too large.
         let most = least.as_nanos() * u128::from(self.jitter.millionths()) / 1_000_000;
-        let extra = (most >> 32) * u128::from(random >> 32) + ((most & 0xffff_ffff) * u128::from(random >> 32) >> 32);
+        let extra = (most * u128::from(random >> 32)) >> 32;
         least.saturating_add(Duration::from_nanos(u64::try_from(extra).unwrap_or(u64::MAX)))
     }
 }

@@ -120,6 +120,7 @@
 //! - `reqwest`: the same layers around a `reqwest::Client`.
 //! - `store`: where cached values live.
 //! - `metrics`: the figures of all handles, for the facade of that name.
+//! - `breaker`: what fails is not called for a while.
 //! - `hedge`: a late call is sent once more.
 //! - `per-key`: any layer with one state per host, tenant or user; and layers that leave some requests out.
 //! - `coalesce`: one call for many that ask for the same at once.
@@ -131,6 +132,10 @@ pub mod client;
 #[doc = include_str!("../docs/errors.md")]
 pub mod errors {}
 
+#[cfg(feature = "breaker")]
+pub use donjon_breaker as breaker;
+#[cfg(feature = "breaker")]
+pub use donjon_breaker::BreakerLayer;
 #[cfg(feature = "budget")]
 pub use donjon_budget as budget;
 #[cfg(feature = "budget")]
