@@ -47,7 +47,7 @@ pub enum Sent {
 // ===== impl Outcome =====
 
 impl Outcome {
-    /// After how long another attempt has a chance, if anybody said.
+    /// After how long another attempt has a chance, if anybody said. [`Duration::MAX`] is never: not to be called again.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match *self {

@@ -22,6 +22,7 @@ mod body;
 mod future;
 mod layer;
 
+pub(crate) use self::future::{EMPTY_FRAMES, incomplete};
 pub use self::{
     body::CollectedBody,
     future::ResponseFuture,

@@ -8,6 +8,7 @@
 //! - [`key`]: which client, host or tenant a request belongs to.
 //! - [`sharing`]: which requests are the same for all, and which answers many may have.
 //! - [`respond`](respond()): refusals as responses, at the edge of a server.
+//! - [`grpc`]: what a status of gRPC means, and where it is found.
 //! - [`deadline_header`]: what remains of a deadline, on the wire. [`redact`]: addresses without their secrets.
 //!
 //! What decides by these words (when to try again, whom to admit) is in the crates of the layers.
@@ -47,6 +48,7 @@
 mod classify;
 pub mod collect;
 pub mod deadline_header;
+pub mod grpc;
 mod guarded;
 pub mod idempotency;
 pub mod key;

@@ -206,6 +206,10 @@ where
         if !self.idempotent && !outcome.is_unsent() {
             return Err(NoRetry::NotIdempotent);
         }
+        // Never: whatever the backoff makes of other hints.
+        if outcome.retry_after() == Some(Duration::MAX) {
+            return Err(NoRetry::WaitTooLong);
+        }
         match &self.again {
             Again::With { kept, .. } => policy.check(kept).map_err(|why| NoRetry::NotReplayable(why.0))?,
             Again::No(reason) => return Err(*reason),

@@ -123,12 +123,13 @@ impl<C> RetryLayer<Http<C>> {
 impl Http {
     /// The defaults that the table says.
     pub const fn new() -> Self {
-        Self {
-            classify: HttpClassify::new(),
-            attempt_header: None,
-            drain_bytes: 64 * 1024,
-            drain_time: Duration::from_millis(50),
-        }
+        Self::classified_by(HttpClassify::new())
+    }
+}
+
+impl<C> Http<C> {
+    pub(crate) const fn classified_by(classify: C) -> Self {
+        Self { classify, attempt_header: None, drain_bytes: 64 * 1024, drain_time: Duration::from_millis(50) }
     }
 }
 

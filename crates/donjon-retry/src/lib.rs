@@ -3,7 +3,7 @@
 //! [`RetryLayer::http`] is right for HTTP clients as it is: it repeats what another attempt may mend (5xx but for those
 //! that cannot, 408, 425, 429, transport errors), at most four attempts in all, with full jitter, within a [`Budget`],
 //! and never later than the ambient deadline. What is not idempotent is repeated only if the peer cannot have acted on
-//! it. [`RetryLayer::new`] takes any [`Policy`], for requests of any type; [`Standard`] is the ready-made one.
+//! it. [`RetryLayer::grpc`] is for clients of gRPC. [`RetryLayer::new`] takes any [`Policy`], for requests of any type; [`Standard`] is the ready-made one.
 //!
 //! It deliberately does not cut an attempt short (`donjon-timeout` does), and does not keep a body that streams
 //! (`ReplayLayer` of `donjon-http` does).
@@ -59,11 +59,13 @@
 //!
 //! # Feature flags
 //!
-//! - `http` (on): [`RetryLayer::http`] and what belongs to it.
+//! - `http` (on): [`RetryLayer::http`], [`RetryLayer::grpc`], and what belongs to them.
 
 mod call;
 mod event;
 mod future;
+#[cfg(feature = "http")]
+mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
@@ -76,8 +78,6 @@ mod state;
 
 pub use donjon_budget::{Backoff, Budget, Hints, Jitter};
 
-#[cfg(feature = "http")]
-pub use self::http::{Drain, Http, RetryOverride};
 pub use self::{
     event::RetryEvent,
     future::ResponseFuture,
@@ -86,4 +86,9 @@ pub use self::{
     policy::{Discarded, NotReplayable, Plan, Policy, Standard},
     reason::{NoRetry, RetryInfo, RetryReport},
     service::Retry,
+};
+#[cfg(feature = "http")]
+pub use self::{
+    grpc::Grpc,
+    http::{Drain, Http, RetryOverride},
 };

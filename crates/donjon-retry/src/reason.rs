@@ -19,7 +19,7 @@ pub enum NoRetry {
     AttemptsExhausted,
     /// The deadline would have passed before the retry could start.
     DeadlineTooClose,
-    /// The service asked for a longer wait than the layer agrees to.
+    /// The service asked for a longer wait than the layer agrees to, or not to be called again.
     WaitTooLong,
     /// The budget of extra load is used up.
     BudgetExhausted,

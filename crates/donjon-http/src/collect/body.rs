@@ -13,16 +13,16 @@ use http_body::{Body, Frame, SizeHint};
 ///
 /// What was read comes first, in the chunks in which it came, then whatever follows. Its trailers are kept.
 pub struct CollectedBody<B> {
-    pub(super) read: Chunks,
+    pub(crate) read: Chunks,
     // Boxed, since they are rare and a response is moved through every layer.
-    pub(super) trailers: Option<Box<HeaderMap>>,
+    pub(crate) trailers: Option<Box<HeaderMap>>,
     /// What is not yet read.
-    pub(super) rest: Option<B>,
+    pub(crate) rest: Option<B>,
 }
 
 /// The chunks that were read. Most bodies are one, so the first needs no list.
 #[derive(Default)]
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     first: Option<Bytes>,
     more: VecDeque<Bytes>,
     /// The bytes in all of them.
@@ -35,7 +35,7 @@ pub(super) struct Chunks {
 
 impl<B: Body> CollectedBody<B> {
     /// A body of which nothing was read yet; whole, if there is nothing to read.
-    pub(super) fn streaming(body: B) -> Self {
+    pub(crate) fn streaming(body: B) -> Self {
         let rest = if body.is_end_stream() { None } else { Some(body) };
         Self { read: Chunks::new(), trailers: None, rest }
     }
@@ -113,11 +113,11 @@ impl Chunks {
         Self { first: None, more: VecDeque::new(), bytes: 0, empty: 0 }
     }
 
-    pub(super) const fn bytes(&self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) const fn empty(&self) -> usize {
+    pub(crate) const fn empty(&self) -> usize {
         self.empty
     }
 
@@ -125,7 +125,7 @@ impl Chunks {
         self.first.is_none()
     }
 
-    pub(super) fn push(&mut self, chunk: Bytes) {
+    pub(crate) fn push(&mut self, chunk: Bytes) {
         if chunk.is_empty() {
             self.empty += 1;
             return;

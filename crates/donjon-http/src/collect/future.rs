@@ -20,7 +20,7 @@ use super::CollectedBody;
 use crate::{classify, respond};
 
 /// A body that has sent more empty frames than this streams on: it could go on so without end, and never be pending.
-const EMPTY_FRAMES: usize = 1024;
+pub(crate) const EMPTY_FRAMES: usize = 1024;
 
 pin_project! {
     /// The future of [`Collect`](super::Collect): the head of the response, and then its body.
@@ -81,7 +81,7 @@ where
                     let parts = parts.take().expect("the parts are there until the body is read");
                     match read {
                         Ok(()) => Ok(Response::from_parts(parts, body)),
-                        Err(error) => Err(E::from_rejection(incomplete(error.into()))),
+                        Err(error) => Err(E::from_rejection(incomplete("collect", error.into()))),
                     }
                 }
                 StateProj::Done => panic!("polled after it has completed"),
@@ -152,9 +152,9 @@ fn is_stream(headers: &HeaderMap) -> bool {
 }
 
 /// The refusal of an inner layer (a timeout of the body, say) stays itself; anything else is a body that broke off.
-fn incomplete(error: BoxError) -> Rejection {
+pub(crate) fn incomplete(layer: &'static str, error: BoxError) -> Rejection {
     match classify::find::<Rejection>(&*error) {
         Some(rejection) => rejection.clone(),
-        None => Rejection::body_incomplete("collect", Arc::from(error)),
+        None => Rejection::body_incomplete(layer, Arc::from(error)),
     }
 }

@@ -1,11 +1,14 @@
 use bytes::Bytes;
 use donjon_core::Rejection;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 
-use crate::retry_after;
+use crate::{
+    grpc::{GRPC_MESSAGE, GRPC_RETRY_PUSHBACK_MS, GRPC_STATUS},
+    retry_after,
+};
 
 /// How a refusal is written.
 ///
@@ -88,11 +91,11 @@ pub fn grpc_response(rejection: &Rejection) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from(u16::from(rejection.kind().grpc_code())));
-    headers.insert(HeaderName::from_static("grpc-message"), HeaderValue::from_static(rejection.kind().as_str()));
+    headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(rejection.kind().grpc_code())));
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(rejection.kind().as_str()));
     if let Some(after) = rejection.retry_after() {
-        let millis = u32::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
-        headers.insert(HeaderName::from_static("grpc-retry-pushback-ms"), HeaderValue::from(millis));
+        let millis = i32::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
+        headers.insert(GRPC_RETRY_PUSHBACK_MS, HeaderValue::from(millis));
     }
     response
 }

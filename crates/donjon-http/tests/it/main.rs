@@ -6,6 +6,7 @@ mod classify;
 mod collect;
 mod contract;
 mod deadline_header;
+mod grpc;
 mod guarded;
 mod idempotency;
 mod key;

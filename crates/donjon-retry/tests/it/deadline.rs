@@ -81,9 +81,14 @@ async fn too_long_a_wait_is_refused_where_hints_are_followed_exactly_too() {
 #[tokio::test(start_paused = true)]
 async fn the_longest_wait_of_all_does_not_overflow() {
     let layer = waiting(Duration::MAX).max_retry_after(Duration::MAX);
-    let upstream = Upstream::new(|_| Reply::Refuse(Some(Duration::MAX)));
-    let call = layer.layer(upstream).oneshot(1_u64);
+    let upstream = Upstream::new(|_| Reply::Refuse(Some(Duration::MAX - Duration::from_nanos(1))));
+    let call = layer.clone().layer(upstream).oneshot(1_u64);
     tokio::time::timeout(SECOND * 86400, call).await.expect_err("it waits on");
+    // And all there is means never.
+    let upstream = Upstream::new(|_| Reply::Refuse(Some(Duration::MAX)));
+    let call = layer.layer(upstream.clone()).oneshot(1_u64);
+    tokio::time::timeout(SECOND, call).await.expect("it ends at once").expect_err("with the refusal");
+    assert_eq!(upstream.calls(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,8 @@ mod cancellation;
 mod contract;
 mod deadline;
 #[cfg(feature = "http")]
+mod grpc;
+#[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
 mod http_bodies;
