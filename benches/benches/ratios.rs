@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
-use donjon::{CallError, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
+use donjon::{CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
 use donjon_benches::{
     bare::Bare,
+    hits,
     interleaved::{Subject, measure},
 };
 use tower::{
@@ -61,7 +62,8 @@ impl<E> Policy<u64, u64, E> for TowerPolicy {
 trait Bench {
     fn with<S>(&mut self, name: &str, service: S)
     where
-        S: Service<u64, Response = u64> + Clone + Send + Sync + 'static,
+        S: Service<u64> + Clone + Send + Sync + 'static,
+        S::Response: Send,
         S::Error: std::fmt::Debug + Send,
         S::Future: Send;
 }
@@ -72,7 +74,8 @@ struct Shared(usize, Vec<Subject>);
 impl Bench for Alone {
     fn with<S>(&mut self, name: &str, service: S)
     where
-        S: Service<u64, Response = u64> + Clone + Send + Sync + 'static,
+        S: Service<u64> + Clone + Send + Sync + 'static,
+        S::Response: Send,
         S::Error: std::fmt::Debug + Send,
         S::Future: Send,
     {
@@ -83,7 +86,8 @@ impl Bench for Alone {
 impl Bench for Shared {
     fn with<S>(&mut self, name: &str, service: S)
     where
-        S: Service<u64, Response = u64> + Clone + Send + Sync + 'static,
+        S: Service<u64> + Clone + Send + Sync + 'static,
+        S::Response: Send,
         S::Error: std::fmt::Debug + Send,
         S::Future: Send,
     {
@@ -126,8 +130,12 @@ fn subjects(bench: &mut impl Bench) {
             .layer(RetryLayer::default())
             .layer(ConcurrencyLimitLayer::new(1024))
             .layer(TimeoutLayer::new(SECOND))
-            .service(bare),
+            .service(bare.clone()),
     );
+    bench.with("coalesce leader", CoalesceLayer::new(|n: &u64| Some(*n)).layer(bare));
+    bench.with("clock", hits::clock());
+    bench.with("quick_cache hit", hits::engine());
+    bench.with("store hit", hits::store());
 }
 
 /// The rows that are compared, by name: ours, and its control.
@@ -136,6 +144,7 @@ const CONTROLS: &[(&str, &str)] = &[
     ("timeout", "tower timeout"),
     ("retry", "tower retry"),
     ("retry + limit + timeout", "tower retry + limit + timeout"),
+    ("store hit", "quick_cache hit"),
 ];
 
 fn main() {
@@ -153,7 +162,7 @@ fn main() {
     let figures = |subjects: &[Subject]| subjects.iter().map(Subject::nanos).collect::<Vec<_>>();
     let columns = [figures(&alone.0), figures(&one.1), figures(&two.1)];
     let row_of = |name: &str| alone.0.iter().position(|it| it.name() == name);
-    println!("\nns a call; + is the cost over bare; x is the ratio to tower's equivalent in the same run\n");
+    println!("\nns a call; + is the cost over bare; x is the ratio to tower's equivalent, or to the bare engine, in the same run\n");
     println!("| | one caller | + | x | 32 tasks, 1 worker | x | 32 tasks, 2 workers | x |");
     println!("|---|---|---|---|---|---|---|---|");
     for (row, subject) in alone.0.iter().enumerate() {

@@ -58,7 +58,8 @@ impl Subject {
     /// Thirty-two tasks that share the layer, on this many worker threads: wall time over calls.
     pub fn shared<S>(name: &str, workers: usize, service: S) -> Self
     where
-        S: Service<u64, Response = u64> + Clone + Send + 'static,
+        S: Service<u64> + Clone + Send + 'static,
+        S::Response: Send,
         S::Error: Debug + Send,
         S::Future: Send,
     {

@@ -1,26 +1,28 @@
 //! On a request that is a number, limit, retry, timeout and deadline allocate nothing, alone or stacked, where nothing
-//! is queued or repeated.
+//! is queued or repeated; nor does a hit.
 
 use std::{fmt::Debug, pin::pin, time::Duration};
 
-use donjon::{CallError, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
-use donjon_benches::bare::Bare;
+use donjon::{CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
+use donjon_benches::{bare::Bare, hits};
 use tower::{Service, ServiceBuilder, ServiceExt};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn allocations<S>(mut service: S) -> u64
 where
-    S: Service<u64, Response = u64>,
+    S: Service<u64>,
     S::Error: Debug,
 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    // Once before: what is made once for a thread or a layer is not a call's.
-    runtime.block_on(async { service.ready().await.expect("ready").call(1).await.expect("an answer") });
+    // Some before: what is made once for a thread, a layer or a shard of it is not a call's.
+    for n in 100..400 {
+        runtime.block_on(async { service.ready().await.expect("ready").call(n).await.expect("an answer") });
+    }
     let counted = allocation_counter::measure(|| {
         for n in 0..100 {
             let call = pin!(async { service.ready().await.expect("ready").call(n).await.expect("an answer") });
-            assert_eq!(runtime.block_on(call), n + 1);
+            runtime.block_on(call);
         }
     });
     counted.count_total
@@ -55,4 +57,17 @@ fn the_layers_stacked_allocate_nothing() {
         .layer(TimeoutLayer::new(SECOND))
         .service(bare());
     assert_eq!(allocations(stack), 0);
+}
+
+#[test]
+fn a_hit_of_the_store_allocates_nothing() {
+    assert_eq!(allocations(hits::engine()), 0, "the engine alone");
+    assert_eq!(allocations(hits::store()), 0);
+}
+
+/// The entry of the call, and the box of what runs.
+#[test]
+fn coalescing_allocates_twice_for_a_call_that_nobody_joins() {
+    let coalesced = ServiceBuilder::new().layer(CoalesceLayer::new(|n: &u64| Some(*n))).service(bare());
+    assert_eq!(allocations(coalesced), 200);
 }
