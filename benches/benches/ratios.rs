@@ -162,7 +162,9 @@ fn main() {
     let figures = |subjects: &[Subject]| subjects.iter().map(Subject::nanos).collect::<Vec<_>>();
     let columns = [figures(&alone.0), figures(&one.1), figures(&two.1)];
     let row_of = |name: &str| alone.0.iter().position(|it| it.name() == name);
-    println!("\nns a call; + is the cost over bare; x is the ratio to tower's equivalent, or to the bare engine, in the same run\n");
+    println!(
+        "\nns a call; + is the cost over bare; x is the ratio to the row that it is compared with, in the same run\n"
+    );
     println!("| | one caller | + | x | 32 tasks, 1 worker | x | 32 tasks, 2 workers | x |");
     println!("|---|---|---|---|---|---|---|---|");
     for (row, subject) in alone.0.iter().enumerate() {
