@@ -7,8 +7,9 @@ const MAX_FOLLOWERS: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Control {
     max_followers: AtomicUsize,
-    in_flight: AtomicUsize,
     pub(crate) started: AtomicU64,
+    /// How many flights have left the map.
+    ended: AtomicU64,
     pub(crate) joined: AtomicU64,
     pub(crate) promoted: AtomicU64,
     pub(crate) again: AtomicU64,
@@ -54,8 +55,8 @@ impl Control {
     pub(crate) fn with_max_followers(max: usize) -> Self {
         Self {
             max_followers: AtomicUsize::new(max),
-            in_flight: AtomicUsize::new(0),
             started: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             joined: AtomicU64::new(0),
             promoted: AtomicU64::new(0),
             again: AtomicU64::new(0),
@@ -79,19 +80,21 @@ impl Control {
     }
 
     pub(crate) fn began(&self) {
-        self.in_flight.fetch_add(1, Relaxed);
         count(&self.started);
     }
 
     pub(crate) fn ended(&self) {
-        self.in_flight.fetch_sub(1, Relaxed);
+        count(&self.ended);
     }
 
     pub(crate) fn stats(&self) -> Stats {
+        // Read first: what ends meanwhile has started.
+        let ended = self.ended.load(Relaxed);
+        let started = self.started.load(Relaxed);
         Stats {
             max_followers: self.max_followers(),
-            in_flight: self.in_flight.load(Relaxed),
-            started: self.started.load(Relaxed),
+            in_flight: usize::try_from(started.saturating_sub(ended)).unwrap_or(usize::MAX),
+            started,
             joined: self.joined.load(Relaxed),
             promoted: self.promoted.load(Relaxed),
             again: self.again.load(Relaxed),

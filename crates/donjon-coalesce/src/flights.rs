@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, Hash},
     mem,
     pin::Pin,
     ptr,
@@ -8,13 +8,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use pin_project_lite::pin_project;
 
 use crate::{
     Joined, Run, Stats,
     control::{Control, count},
-    flight::{Flight, Seat},
+    flight::Flight,
+    seat::Seat,
     sync::{Mutex, lock},
 };
 
@@ -76,6 +77,7 @@ pub struct Lead<K, V, E> {
 /// To enter again: what is left of a call that ended without an answer for this caller.
 #[must_use]
 pub struct Again<K, V, E> {
+    map: Arc<Map<K, V, E>>,
     flight: Arc<Flight<K, V, E>>,
 }
 
@@ -89,7 +91,7 @@ pin_project! {
 
 /// Where the flights are found.
 pub(crate) struct Map<K, V, E> {
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     shards: Box<[Mutex<Shard<K, V, E>>]>,
     pub(crate) control: Arc<Control>,
 }
@@ -107,7 +109,7 @@ impl<K, V, E> Flights<K, V, E> {
 
     pub(crate) fn with_control(control: Arc<Control>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(HashTable::new())).collect();
-        Self { map: Arc::new(Map { hasher: RandomState::new(), shards, control }) }
+        Self { map: Arc::new(Map { hasher: DefaultHashBuilder::default(), shards, control }) }
     }
 
     /// At most this many callers join one call at the same time: 1,024 unless said. With 0 nobody joins: a second
@@ -140,8 +142,13 @@ impl<K, V, E> Flights<K, V, E> {
 impl<K: Hash + Eq, V, E> Flights<K, V, E> {
     /// Joins the call of this key, or is to start one.
     pub fn enter(&self, key: K) -> Role<K, V, E> {
+        self.clone().into_role(key)
+    }
+
+    /// The same for one that has no more use for this.
+    pub fn into_role(self, key: K) -> Role<K, V, E> {
         let max = self.map.control.max_followers();
-        Map::enter(&self.map, key, max)
+        Map::enter(self.map, key, max)
     }
 
     /// Nobody joins the call of this key from now on, if it runs: whoever comes next starts another one. Those who have
@@ -217,16 +224,16 @@ impl<K: Hash + Eq, V, E> Map<K, V, E> {
         }
     }
 
-    fn enter(this: &Arc<Self>, key: K, max_followers: usize) -> Role<K, V, E> {
+    fn enter(this: Arc<Self>, key: K, max_followers: usize) -> Role<K, V, E> {
         let hash = this.hasher.hash_one(&key);
         let mut shard = lock(this.shard(hash));
         if let Some(flight) = shard.find(hash, |other| other.hash() == hash && *other.key() == key) {
-            let seat = Flight::sit(flight, max_followers);
+            let seat = flight.sit(max_followers).map(|ticket| (Arc::clone(flight), ticket));
             drop(shard);
             return match seat {
-                Some(seat) => {
+                Some((flight, ticket)) => {
                     count(&this.control.joined);
-                    Role::Follow(Joined::new(seat))
+                    Role::Follow(Joined::new(Seat::new(this, flight, ticket)))
                 }
                 None => {
                     count(&this.control.refused);
@@ -234,11 +241,11 @@ impl<K: Hash + Eq, V, E> Map<K, V, E> {
                 }
             };
         }
-        let (flight, seat) = Flight::begin(Arc::clone(this), key, hash);
-        shard.insert_unique(hash, flight, |other| other.hash());
-        this.control.began();
+        let flight = Arc::new(Flight::new(key, hash));
+        shard.insert_unique(hash, Arc::clone(&flight), |other| other.hash());
         drop(shard);
-        Role::Lead(Lead { seat })
+        this.control.began();
+        Role::Lead(Lead { seat: Seat::first(this, flight) })
     }
 }
 
@@ -253,15 +260,17 @@ impl<K, V, E> Lead<K, V, E> {
     where
         F: Future<Output = Result<V, E>> + Send + 'static,
     {
-        self.run(Opaque { future })
+        self.seat.start(Box::pin(Opaque { future }));
+        Joined::new(self.seat)
     }
 
-    /// The same for a future that says whether something may have been sent.
-    pub fn run<F>(self, future: F) -> Joined<K, V, E>
+    /// The same for one who polls it at once: up to its first poll nobody else does. And the future says whether something
+    /// may have been sent.
+    pub fn run<F>(mut self, future: F) -> Joined<K, V, E>
     where
         F: Run<Output = Result<V, E>> + Send + 'static,
     {
-        self.seat.start(Box::pin(future));
+        self.seat.hold(Box::pin(future));
         Joined::new(self.seat)
     }
 
@@ -297,9 +306,9 @@ impl<F: Future> Run for Opaque<F> {
 // ===== impl Again =====
 
 impl<K, V, E> Again<K, V, E> {
-    pub(crate) fn new(flight: Arc<Flight<K, V, E>>) -> Self {
-        count(&flight.map().control.again);
-        Self { flight }
+    pub(crate) fn new(seat: &Seat<K, V, E>) -> Self {
+        count(&seat.map().control.again);
+        Self { map: Arc::clone(seat.map()), flight: Arc::clone(seat.flight()) }
     }
 
     /// The key.
@@ -313,7 +322,7 @@ impl<K: Hash + Eq + Clone, V, E> Again<K, V, E> {
     /// Joins the call of the key that somebody else has started meanwhile, or is to start one. Never
     /// [`Full`](Role::Full): whoever had a place keeps it.
     pub fn enter(self) -> Role<K, V, E> {
-        Map::enter(self.flight.map(), self.flight.key().clone(), usize::MAX)
+        Map::enter(self.map, self.flight.key().clone(), usize::MAX)
     }
 }
 

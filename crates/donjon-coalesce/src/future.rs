@@ -85,7 +85,7 @@ where
                         this.state.set(State::Done);
                         return refuse(Rejection::new(RejectionKind::DeadlineExceeded, LAYER));
                     }
-                    take_part(flights.enter(key), inner, request)
+                    take_part(flights.into_role(key), inner, request)
                 }
                 StateProj::Joined { joined, kept } => match ready!(joined.poll_shared(cx, this.share)) {
                     Landing::Own(result) => {

@@ -1,7 +1,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::{
     Again, Anything, LAYER, Share,
     control::count,
-    flight::{Landed, Seat},
+    seat::{Landed, Seat},
 };
 
 pin_project! {
@@ -88,10 +87,10 @@ where
             // Nothing starts after its deadline.
             Poll::Ready(Landed::Alone | Landed::Again) if seat.deadline().has_passed() => Landing::Refused(late(&seat)),
             Poll::Ready(Landed::Alone) => {
-                count(&seat.flight().map().control.again);
+                count(&seat.map().control.again);
                 Landing::Alone
             }
-            Poll::Ready(Landed::Again) => Landing::Again(Again::new(Arc::clone(seat.flight()))),
+            Poll::Ready(Landed::Again) => Landing::Again(Again::new(&seat)),
             Poll::Pending => {
                 let due = match seat.deadline().instant() {
                     Some(at) => poll_timer(this.timer.as_mut(), at, cx).is_ready(),
@@ -130,7 +129,7 @@ impl<K, V, E> fmt::Debug for Joined<K, V, E> {
 }
 
 fn late<K, V, E>(seat: &Seat<K, V, E>) -> Rejection {
-    count(&seat.flight().map().control.timed_out);
+    count(&seat.map().control.timed_out);
     Rejection::new(RejectionKind::DeadlineExceeded, LAYER).with_phase(seat.phase())
 }
 

@@ -127,9 +127,10 @@
 //!
 //! The layer is always ready, and readies a clone of the inner service inside the call. A call that nobody joins allocates
 //! twice: its entry, and the box of the running call, which makes the inner future `Send + 'static` (this is the one layer
-//! that asks for it). Those who join allocate next to nothing. A lock is held to look up the key and one to look at the
-//! call, neither while foreign code runs, but for the comparison of keys and the clone of a waker. A timer is armed, and
-//! the clock read, only if a caller has a deadline and has to wait.
+//! that asks for it). Those who join allocate next to nothing. A lock is held to find the key and to leave it, and one to
+//! look at a call that is pending or has been joined, none while foreign code runs, but for the comparison of keys and the
+//! clone of a waker. A timer is armed, and the clock read, only if a caller has a deadline and has to wait. Keys are hashed
+//! with a seed of the layer's own, by a fast hash that is no cryptographic one.
 //!
 //! # Feature flags
 //!
@@ -149,6 +150,7 @@ mod layer;
 mod means;
 mod observe;
 mod registry;
+mod seat;
 mod service;
 mod share;
 mod state;

@@ -32,7 +32,7 @@ pub(crate) struct State<V, E> {
 }
 
 pub(crate) enum Stage<V, E> {
-    /// The future is not there yet.
+    /// The future is not there yet, or the one that has started it has it still.
     Unstarted,
     /// The future waits to be polled.
     Parked(BoxRun<V, E>),
@@ -81,7 +81,7 @@ impl<V, E> State<V, E> {
     pub(crate) fn new() -> Self {
         Self {
             stage: Stage::Unstarted,
-            woken: true,
+            woken: false,
             driver: Member::new(Self::FIRST),
             followers: VecDeque::new(),
             next_ticket: Self::FIRST + 1,

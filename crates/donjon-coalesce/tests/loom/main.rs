@@ -16,6 +16,8 @@ mod flight;
 mod flights;
 #[path = "../../src/means.rs"]
 mod means;
+#[path = "../../src/seat.rs"]
+mod seat;
 #[path = "../../src/share.rs"]
 mod share;
 #[path = "../../src/state.rs"]
@@ -41,11 +43,12 @@ use loom::{
     thread,
 };
 
-use self::flight::{Landed, Seat};
+use self::seat::{Landed, Seat};
 pub use self::{
     control::Stats,
     flights::{Again, Flights, Role},
     share::Anything,
+    state::Run,
 };
 
 const LAYER: &str = "coalesce";
@@ -64,6 +67,8 @@ impl<K, V, E> Joined<K, V, E> {
 
 /// The flights of one key, and the service that they call.
 struct Model {
+    /// Calls are there for whoever comes first, and not for the one alone that has started them.
+    open: bool,
     flights: Flights<u8, u64, Rejection>,
     upstream: Arc<Upstream>,
 }
@@ -88,18 +93,19 @@ struct Running {
 }
 
 impl Model {
-    fn new() -> Arc<Self> {
+    fn new(open: bool) -> Arc<Self> {
         let upstream = Upstream {
             state: Mutex::new(Answering::default()),
             running: AtomicUsize::new(0),
             calls: StdAtomicUsize::new(0),
         };
-        Arc::new(Self { flights: Flights::new(), upstream: Arc::new(upstream) })
+        Arc::new(Self { open, flights: Flights::new(), upstream: Arc::new(upstream) })
     }
 
     fn join(&self, role: Role<u8, u64, Rejection>, panics: bool) -> Joined<u8, u64, Rejection> {
         match role {
-            Role::Lead(lead) => lead.start(Running::new(&self.upstream, panics)),
+            Role::Lead(lead) if self.open => lead.start(Running::new(&self.upstream, panics)),
+            Role::Lead(lead) => lead.run(Running::new(&self.upstream, panics)),
             Role::Follow(joined) => joined,
             Role::Full => panic!("there is room"),
         }
@@ -121,7 +127,7 @@ impl Model {
                     assert_eq!(answer, ANSWER);
                     return false;
                 }
-                Landed::Again => joined = self.join(Again::new(Arc::clone(joined.seat.flight())).enter(), false),
+                Landed::Again => joined = self.join(Again::new(&joined.seat).enter(), false),
                 Landed::Alone | Landed::Refused(_) => panic!("there is an answer for all"),
             }
         }
@@ -187,6 +193,12 @@ impl Future for Running {
     }
 }
 
+impl Run for Running {
+    fn has_begun(&self) -> bool {
+        true
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         assert_eq!(self.upstream.running.fetch_sub(1, SeqCst), 1);
@@ -207,16 +219,19 @@ fn join<T>(thread: thread::JoinHandle<T>) -> T {
 }
 
 /// Bounded, so that the models run in seconds.
-fn check(f: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(f);
+fn check(f: impl Fn(bool) + Clone + Sync + Send + 'static) {
+    for open in [false, true] {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        let f = f.clone();
+        builder.check(move || f(open));
+    }
 }
 
 #[test]
 fn two_callers_and_an_answer() {
-    check(|| {
-        let model = Model::new();
+    check(|open| {
+        let model = Model::new(open);
         let first = model.enter();
         let second = model.enter();
         let answer = spawn(&model, Model::answer);
@@ -230,8 +245,8 @@ fn two_callers_and_an_answer() {
 
 #[test]
 fn whoever_comes_while_a_call_ends_has_an_answer() {
-    check(|| {
-        let model = Model::new();
+    check(|open| {
+        let model = Model::new(open);
         model.answer();
         let second = spawn(&model, Model::call);
         model.call();
@@ -242,8 +257,8 @@ fn whoever_comes_while_a_call_ends_has_an_answer() {
 
 #[test]
 fn a_driver_that_leaves_leaves_the_call_to_the_other() {
-    check(|| {
-        let model = Model::new();
+    check(|open| {
+        let model = Model::new(open);
         let mut first = model.enter();
         let second = model.enter();
         let _ = first.seat.poll(&mut Context::from_waker(Waker::noop()), &Anything);
@@ -258,8 +273,8 @@ fn a_driver_that_leaves_leaves_the_call_to_the_other() {
 
 #[test]
 fn all_may_leave_at_once() {
-    check(|| {
-        let model = Model::new();
+    check(|open| {
+        let model = Model::new(open);
         let others = [spawn(&model, Model::come_and_go), spawn(&model, Model::come_and_go)];
         model.come_and_go();
         for other in others {
@@ -271,8 +286,8 @@ fn all_may_leave_at_once() {
 
 #[test]
 fn one_leaves_and_another_comes() {
-    check(|| {
-        let model = Model::new();
+    check(|open| {
+        let model = Model::new(open);
         let answer = spawn(&model, Model::answer);
         let second = spawn(&model, Model::call);
         model.come_and_go();
@@ -284,8 +299,8 @@ fn one_leaves_and_another_comes() {
 
 #[test]
 fn a_driver_that_is_kept_and_not_polled_holds_up_nobody() {
-    check(|| {
-        let model = Model::new();
+    check(|open| {
+        let model = Model::new(open);
         let mut kept = model.enter();
         let second = model.enter();
         let _ = kept.seat.poll(&mut Context::from_waker(Waker::noop()), &Anything);
@@ -299,8 +314,8 @@ fn a_driver_that_is_kept_and_not_polled_holds_up_nobody() {
 
 #[test]
 fn the_driver_leaves_while_another_one_polls_for_it() {
-    check(|| {
-        let model = Model::new();
+    check(|open| {
+        let model = Model::new(open);
         let mut first = model.enter();
         let second = model.enter();
         let third = model.enter();
@@ -316,8 +331,8 @@ fn the_driver_leaves_while_another_one_polls_for_it() {
 
 #[test]
 fn a_panic_lets_the_other_start_again() {
-    check(|| {
-        let model = Model::new();
+    check(|open| {
+        let model = Model::new(open);
         model.answer();
         let mut first = model.join(model.flights.enter(0), true);
         let second = model.enter();
