@@ -1,5 +1,5 @@
 use donjon_http::GuardedBody;
-use http::{Method, Request, Response, Uri, header::UPGRADE};
+use http::{Method, Request, Response, header::UPGRADE};
 use http_body::Body;
 
 use crate::{HeldPermit, Mode, Permit};
@@ -41,7 +41,6 @@ pub type LimitedBody<B> = GuardedBody<B, Permit>;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Http {
     release_on: ReleaseOn,
-    exempt: Option<fn(&Uri) -> bool>,
 }
 
 /// When an HTTP call gives its permit back. Either way it does so when it fails.
@@ -62,7 +61,7 @@ impl Http {
     /// The permit is given back at the end of the response body, unless said otherwise.
     #[must_use]
     pub const fn new() -> Self {
-        Self { release_on: ReleaseOn::Body, exempt: None }
+        Self { release_on: ReleaseOn::Body }
     }
 
     /// When the permit is given back.
@@ -71,22 +70,10 @@ impl Http {
         self.release_on = when;
         self
     }
-
-    /// Requests whose target this says yes to pass without a permit.
-    #[must_use]
-    pub const fn exempt(mut self, exempt: fn(&Uri) -> bool) -> Self {
-        self.exempt = Some(exempt);
-        self
-    }
 }
 
 impl<A, B: Body> Mode<Request<A>, Response<B>> for Http {
     type Response = Response<LimitedBody<B>>;
-
-    #[inline]
-    fn is_exempt(&self, request: &Request<A>) -> bool {
-        self.exempt.is_some_and(|exempt| exempt(request.uri()))
-    }
 
     #[inline]
     fn admitted(&self, request: &mut Request<A>, hold: impl FnOnce() -> HeldPermit) {

@@ -54,19 +54,6 @@ impl ConcurrencyLimitLayer<crate::Http> {
         self.mode = self.mode.release_on(when);
         self
     }
-
-    /// Requests whose target `exempt` says yes to pass without a permit, and without being counted: what asks whether
-    /// the server is alive must not be told that it is busy. None, unless said. Changes no type.
-    ///
-    /// ```
-    /// use donjon_concurrency_limit::ConcurrencyLimitLayer;
-    ///
-    /// let limit = ConcurrencyLimitLayer::http(256).exempt(|uri| uri.path() == "/health");
-    /// ```
-    pub fn exempt(mut self, exempt: fn(&http::Uri) -> bool) -> Self {
-        self.mode = self.mode.exempt(exempt);
-        self
-    }
 }
 
 impl<M> ConcurrencyLimitLayer<M> {

@@ -50,12 +50,6 @@ pub trait Mode<Req, Res> {
     /// What the caller gets.
     type Response;
 
-    /// Whether this request passes without a permit, whatever the limit says. None does, unless a mode says otherwise.
-    fn is_exempt(&self, request: &Req) -> bool {
-        let _ = request;
-        false
-    }
-
     /// The request has been admitted, and is about to go in. `hold` shares its permit ([`Permit::share`]); it gives
     /// one that holds nothing if the limit lets everything through. Does nothing, unless a mode says otherwise.
     fn admitted(&self, request: &mut Req, hold: impl FnOnce() -> HeldPermit) {

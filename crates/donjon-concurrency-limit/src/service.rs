@@ -157,7 +157,7 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        if self.settings.bypass || self.mode.is_exempt(&request) {
+        if self.settings.bypass {
             return self.call_now(request, None);
         }
         if Scope::current().has_passed() {
