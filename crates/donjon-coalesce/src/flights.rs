@@ -1,7 +1,6 @@
 use std::{
     fmt,
     hash::{BuildHasher, Hash},
-    mem,
     pin::Pin,
     ptr,
     sync::Arc,
@@ -162,7 +161,13 @@ impl<K: Hash + Eq, V, E> Flights<K, V, E> {
 impl<K, V, E> Flights<K, V, E> {
     /// Nobody joins any of the calls that run now: as [`retire`](Self::retire), for all keys.
     pub fn retire_all(&self) {
-        self.map.retire_all();
+        self.retire_if(|_| true);
+    }
+
+    /// The same for those of some keys. All keys in flight are looked at, each under a lock: `which` is to be quick, and
+    /// not to come back here.
+    pub fn retire_if(&self, which: impl Fn(&K) -> bool) {
+        self.map.retire_if(which);
     }
 }
 
@@ -203,11 +208,13 @@ impl<K, V, E> Map<K, V, E> {
         }
     }
 
-    fn retire_all(&self) {
+    fn retire_if(&self, which: impl Fn(&K) -> bool) {
         for shard in &self.shards {
+            let mut shard = lock(shard);
+            let gone: Vec<_> = shard.extract_if(|flight| which(flight.key())).collect();
             // Dropped without the lock.
-            let flights = mem::take(&mut *lock(shard));
-            flights.iter().for_each(|_| self.control.ended());
+            drop(shard);
+            gone.iter().for_each(|_| self.control.ended());
         }
     }
 }

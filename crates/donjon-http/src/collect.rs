@@ -25,7 +25,7 @@ mod layer;
 pub(crate) use self::future::{EMPTY_FRAMES, incomplete};
 pub use self::{
     body::CollectedBody,
-    future::ResponseFuture,
+    future::{ResponseFuture, announced, is_bounded},
     layer::{Collect, CollectLayer},
 };
 

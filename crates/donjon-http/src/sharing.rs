@@ -58,6 +58,8 @@ use crate::redact;
 pub struct HttpRequests {
     fields: Arc<[HeaderName]>,
     private: Arc<[HeaderName]>,
+    /// A request that says how old its answer may be goes through alone.
+    ageless: bool,
 }
 
 /// The key that [`HttpRequests`] makes.
@@ -103,7 +105,7 @@ impl HttpRequests {
     /// The strict rule.
     #[must_use]
     pub fn new() -> Self {
-        Self { fields: FIELDS.into(), private: [].into() }
+        Self { fields: FIELDS.into(), private: [].into(), ageless: false }
     }
 
     /// Requests with other values of this field are other requests. Answers that vary by it can be shared then.
@@ -117,6 +119,14 @@ impl HttpRequests {
     #[must_use]
     pub fn private_field(mut self, name: HeaderName) -> Self {
         self.private = self.private.iter().cloned().chain([name]).collect();
+        self
+    }
+
+    /// A request whose `Cache-Control` says how old its answer may be (`max-age`, `min-fresh`, `only-if-cached`) goes
+    /// through alone too. For whoever remembers answers.
+    #[must_use]
+    pub fn of_any_age(mut self) -> Self {
+        self.ageless = true;
         self
     }
 
@@ -149,6 +159,7 @@ impl<B: Body> Key<Request<B>> for HttpRequests {
         }
         if has_directive(headers, &CACHE_CONTROL, &["no-store", "no-cache", "max-age=0"])
             || has_directive(headers, &PRAGMA, &["no-cache"])
+            || self.ageless && has_directive(headers, &CACHE_CONTROL, &["max-age", "min-fresh", "only-if-cached"])
         {
             return None;
         }
@@ -177,6 +188,16 @@ impl HttpKey {
     #[must_use]
     pub fn uri(&self) -> &Uri {
         &self.uri
+    }
+
+    /// The bytes that it owns, about: for whoever weighs it.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let uri = &self.uri;
+        let uri =
+            uri.authority().map_or(0, |it| it.as_str().len()) + uri.path_and_query().map_or(0, |it| it.as_str().len());
+        let fields = self.fields.iter().map(|field| size_of_val(field) + field.0.as_str().len() + field.1.len());
+        uri + fields.sum::<usize>()
     }
 
     /// The values of a field that is part of the key.

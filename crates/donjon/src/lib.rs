@@ -123,6 +123,7 @@
 //! - `breaker`: what fails is not called for a while.
 //! - `hedge`: a late call is sent once more.
 //! - `per-key`: any layer with one state per host, tenant or user; and layers that leave some requests out.
+//! - `cache`: answers without calling.
 //! - `coalesce`: one call for many that ask for the same at once.
 
 #[cfg(feature = "client")]
@@ -140,6 +141,10 @@ pub use donjon_breaker::BreakerLayer;
 pub use donjon_budget as budget;
 #[cfg(feature = "budget")]
 pub use donjon_budget::{Backoff, Budget};
+#[cfg(feature = "cache")]
+pub use donjon_cache as cache;
+#[cfg(feature = "cache")]
+pub use donjon_cache::CacheLayer;
 #[cfg(feature = "coalesce")]
 pub use donjon_coalesce as coalesce;
 #[cfg(feature = "coalesce")]

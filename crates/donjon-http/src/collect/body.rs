@@ -35,7 +35,7 @@ pub(crate) struct Chunks {
 
 impl<B: Body> CollectedBody<B> {
     /// A body of which nothing was read yet; whole, if there is nothing to read.
-    pub(crate) fn streaming(body: B) -> Self {
+    pub fn streaming(body: B) -> Self {
         let rest = if body.is_end_stream() { None } else { Some(body) };
         Self { read: Chunks::new(), trailers: None, rest }
     }
@@ -56,6 +56,23 @@ impl<B> CollectedBody<B> {
     /// The body itself, if [`is_whole`](Self::is_whole) is false.
     pub fn into_bytes(self) -> Result<Bytes, Self> {
         if self.is_whole() { Ok(self.read.into_bytes()) } else { Err(self) }
+    }
+
+    /// The next chunk of what was read already.
+    pub fn pop_read(&mut self) -> Option<Bytes> {
+        self.read.pop()
+    }
+
+    /// The bytes of what was read already, and not taken since.
+    #[must_use]
+    pub const fn read_bytes(&self) -> usize {
+        self.read.bytes()
+    }
+
+    /// The trailers that were read.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
     }
 }
 

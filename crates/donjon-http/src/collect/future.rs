@@ -107,8 +107,12 @@ impl<F, B> fmt::Debug for ResponseFuture<F, B> {
 // ===== Reading =====
 
 impl<B: Body<Data = Bytes> + Unpin> CollectedBody<B> {
-    /// Reads until the body has ended, or more than `cap` bytes or very many empty frames were there.
-    fn poll_read(&mut self, cap: usize, cx: &mut Context<'_>) -> Poll<Result<(), B::Error>> {
+    /// Reads on until the body has ended, or more than `cap` bytes or very many empty frames were there.
+    ///
+    /// # Errors
+    ///
+    /// If the body breaks off. What was read before that is kept.
+    pub fn poll_read(&mut self, cap: usize, cx: &mut Context<'_>) -> Poll<Result<(), B::Error>> {
         while let Some(rest) = &mut self.rest {
             if !rest.is_end_stream() {
                 match ready!(Pin::new(&mut *rest).poll_frame(cx)) {
@@ -135,11 +139,20 @@ impl<B: Body<Data = Bytes> + Unpin> CollectedBody<B> {
 
 /// Whether the body of this response is waited for.
 fn waits_for<B: Body>(response: &Response<B>, cap: usize) -> bool {
-    let announced = announced(response.headers()).unwrap_or(0).max(response.body().size_hint().lower());
-    response.status().is_success() && announced <= cap as u64 && !is_stream(response.headers())
+    response.status().is_success() && is_bounded(response, cap)
 }
 
-fn announced(headers: &HeaderMap) -> Option<u64> {
+/// Whether the body of this response can be expected to end, and to have at most `cap` bytes: it announces no more, and
+/// is neither an event stream nor gRPC.
+#[must_use]
+pub fn is_bounded<B: Body>(response: &Response<B>, cap: usize) -> bool {
+    let announced = announced(response.headers()).unwrap_or(0).max(response.body().size_hint().lower());
+    announced <= cap as u64 && !is_stream(response.headers())
+}
+
+/// How many bytes a `Content-Length` says that there are.
+#[must_use]
+pub fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

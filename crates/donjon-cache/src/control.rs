@@ -1,0 +1,184 @@
+use std::{
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
+
+use donjon_budget::Entropy;
+use donjon_core::Ratio;
+use donjon_store::Found;
+use tokio::time::Instant;
+
+use crate::{Keep, Limits, Verdict};
+
+/// How long an answer is fresh, unless said.
+const TTL: Duration = Duration::from_secs(60);
+/// How many refreshes may run at a time, unless said.
+const MAX_REFRESHES: usize = 64;
+
+/// The settings that hold for every service of a layer value, and can be turned while it runs.
+#[derive(Debug)]
+pub(crate) struct Control {
+    ttl: Nanos,
+    negative: Nanos,
+    stale_while_revalidate: Nanos,
+    stale_if_error: Nanos,
+    /// In millionths.
+    jitter: AtomicU32,
+    ahead: AtomicBool,
+    max_refreshes: AtomicUsize,
+    seed: Option<u64>,
+    entropy: Entropy,
+}
+
+/// A duration; one of more than 584 years counts as for ever.
+#[derive(Debug)]
+struct Nanos(AtomicU64);
+
+/// For how long something is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) fresh: Duration,
+    pub(crate) stale: Duration,
+}
+
+// ===== impl Control =====
+
+impl Control {
+    pub(crate) fn new() -> Self {
+        Self {
+            ttl: Nanos::new(TTL),
+            negative: Nanos::new(Duration::ZERO),
+            stale_while_revalidate: Nanos::new(Duration::ZERO),
+            stale_if_error: Nanos::new(Duration::ZERO),
+            jitter: AtomicU32::new(0),
+            ahead: AtomicBool::new(false),
+            max_refreshes: AtomicUsize::new(MAX_REFRESHES),
+            seed: None,
+            entropy: Entropy::random(),
+        }
+    }
+
+    /// The same settings; the jitter starts again if it has a seed.
+    pub(crate) fn fresh(&self) -> Self {
+        Self {
+            ttl: Nanos::new(self.ttl()),
+            negative: Nanos::new(self.negative.get()),
+            stale_while_revalidate: Nanos::new(self.stale_while_revalidate.get()),
+            stale_if_error: Nanos::new(self.stale_if_error.get()),
+            jitter: AtomicU32::new(self.jitter.load(Relaxed)),
+            ahead: AtomicBool::new(self.ahead.load(Relaxed)),
+            max_refreshes: AtomicUsize::new(self.max_refreshes()),
+            seed: self.seed,
+            entropy: self.seed.map_or_else(Entropy::random, Entropy::seeded),
+        }
+    }
+
+    pub(crate) fn with_seed(&self, seed: u64) -> Self {
+        Self { seed: Some(seed), entropy: Entropy::seeded(seed), ..self.fresh() }
+    }
+
+    pub(crate) fn ttl(&self) -> Duration {
+        self.ttl.get()
+    }
+
+    pub(crate) fn set_ttl(&self, ttl: Duration) {
+        self.ttl.set(ttl);
+    }
+
+    pub(crate) fn set_negative(&self, ttl: Duration) {
+        self.negative.set(ttl);
+    }
+
+    pub(crate) fn set_stale_while_revalidate(&self, window: Duration) {
+        self.stale_while_revalidate.set(window);
+    }
+
+    pub(crate) fn set_stale_if_error(&self, window: Duration) {
+        self.stale_if_error.set(window);
+    }
+
+    pub(crate) fn set_jitter(&self, jitter: Ratio) {
+        self.jitter.store(jitter.millionths(), Relaxed);
+    }
+
+    pub(crate) fn set_ahead(&self, ahead: bool) {
+        self.ahead.store(ahead, Relaxed);
+    }
+
+    pub(crate) fn max_refreshes(&self) -> usize {
+        self.max_refreshes.load(Relaxed)
+    }
+
+    pub(crate) fn set_max_refreshes(&self, max: usize) {
+        self.max_refreshes.store(max, Relaxed);
+    }
+
+    /// Whether it is time to bring the next value, though this one is fresh: less than 1.5 times the cost of the call is
+    /// left.
+    #[inline]
+    pub(crate) fn is_due<V>(&self, found: &Found<V>, now: Instant) -> bool {
+        self.ahead.load(Relaxed) && found.lifetime().fresh_left(now) < found.cost().saturating_mul(3) / 2
+    }
+
+    /// Whether a stale value is served at once.
+    pub(crate) fn serves_at_once<V>(&self, found: &Found<V>, now: Instant) -> bool {
+        late(found, now) < self.stale_while_revalidate.get()
+    }
+
+    /// Whether a stale value is served instead of a failure.
+    pub(crate) fn serves_if_error<V>(&self, found: &Found<V>, now: Instant) -> bool {
+        let window = self.stale_if_error.get().max(self.stale_while_revalidate.get());
+        late(found, now) < window && found.lifetime().usable_for() > found.lifetime().age(now)
+    }
+
+    /// For how long an answer with this verdict is kept, if at all.
+    pub(crate) fn span(&self, verdict: Verdict, keep: &Keep, limits: Limits) -> Option<Span> {
+        let stale = self.stale_while_revalidate.get().max(self.stale_if_error.get());
+        let (fresh, stale) = match verdict {
+            Verdict::Keep => (keep.ttl.unwrap_or_else(|| self.ttl()), stale),
+            Verdict::Negative => (self.negative.get(), Duration::ZERO),
+            Verdict::Pass | Verdict::Failure => return None,
+        };
+        if keep.nothing || limits.fresh.is_zero() {
+            return None;
+        }
+        let fresh = self.jittered(fresh.min(limits.fresh));
+        let stale = if keep.never_stale || limits.never_stale { Duration::ZERO } else { stale };
+        (!fresh.is_zero() || !stale.is_zero()).then_some(Span { fresh, stale })
+    }
+
+    /// Shorter by a part of up to the jitter.
+    fn jittered(&self, ttl: Duration) -> Duration {
+        let jitter = f64::from(self.jitter.load(Relaxed)) / 1e6;
+        if jitter == 0.0 {
+            return ttl;
+        }
+        // 53 bits are as many as the mantissa has.
+        let draw = (self.entropy.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        ttl.mul_f64(1.0 - jitter * draw)
+    }
+}
+
+/// How long ago a value has stopped being fresh; zero while it is fresh.
+fn late<V>(found: &Found<V>, now: Instant) -> Duration {
+    let lifetime = found.lifetime();
+    lifetime.age(now).saturating_sub(lifetime.fresh_for())
+}
+
+// ===== impl Nanos =====
+
+impl Nanos {
+    fn new(duration: Duration) -> Self {
+        let this = Self(AtomicU64::new(0));
+        this.set(duration);
+        this
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Relaxed))
+    }
+
+    fn set(&self, duration: Duration) {
+        self.0.store(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+}

@@ -1,0 +1,102 @@
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use donjon_core::Fresh;
+
+use crate::{control::Control, refresh::Refreshes, registry::Registry, stats::Counters};
+
+/// What a layer value owns. When it goes, the refreshes end; they hold the [`Core`] and not this.
+pub(crate) struct State<K, V, St> {
+    core: Arc<Core<K, V, St>>,
+}
+
+/// What all services of a layer value share, and its tasks.
+pub(crate) struct Core<K, V, St> {
+    pub(crate) store: St,
+    pub(crate) control: Control,
+    pub(crate) counters: Counters,
+    pub(crate) flights: Registry<K>,
+    pub(crate) refreshes: Refreshes<K>,
+    own_tag: OwnTag<K>,
+    values: PhantomData<fn() -> V>,
+}
+
+/// The tag that every value has by its key.
+pub(crate) type OwnTag<K> = Option<fn(&K) -> String>;
+
+// ===== impl State =====
+
+impl<K, V, St> State<K, V, St> {
+    pub(crate) fn new(store: St, control: Control, max_followers: Option<usize>, own_tag: OwnTag<K>) -> Self {
+        let core = Core {
+            store,
+            control,
+            counters: Counters::default(),
+            flights: Registry::new(max_followers),
+            refreshes: Refreshes::new(),
+            own_tag,
+            values: PhantomData,
+        };
+        Self { core: Arc::new(core) }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core<K, V, St>> {
+        &self.core
+    }
+
+    /// The same settings over another store.
+    pub(crate) fn over<W, T>(&self, store: T) -> State<K, W, T> {
+        State::new(store, self.core.control.fresh(), self.core.flights.max_followers(), self.core.own_tag)
+    }
+
+    pub(crate) fn fresh(&self) -> Self
+    where
+        St: Fresh,
+    {
+        self.over(self.core.store.fresh())
+    }
+
+    pub(crate) fn seeded(&self, seed: u64) -> Self
+    where
+        St: Fresh,
+    {
+        let core = &self.core;
+        State::new(core.store.fresh(), core.control.with_seed(seed), core.flights.max_followers(), core.own_tag)
+    }
+
+    pub(crate) fn with_max_followers(&self, max: usize) -> Self
+    where
+        St: Fresh,
+    {
+        let core = &self.core;
+        State::new(core.store.fresh(), core.control.fresh(), Some(max), core.own_tag)
+    }
+}
+
+impl<K, V, St> Drop for State<K, V, St> {
+    fn drop(&mut self) {
+        self.core.refreshes.end();
+    }
+}
+
+impl<K, V, St> fmt::Debug for State<K, V, St> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.core.fmt(f)
+    }
+}
+
+// ===== impl Core =====
+
+impl<K, V, St> Core<K, V, St> {
+    pub(crate) fn own_tag(&self, key: &K) -> Option<String> {
+        self.own_tag.map(|tag| tag(key))
+    }
+}
+
+impl<K, V, St> fmt::Debug for Core<K, V, St> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("control", &self.control)
+            .field("stats", &self.counters.stats())
+            .finish_non_exhaustive()
+    }
+}

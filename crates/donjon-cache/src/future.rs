@@ -1,0 +1,306 @@
+//! The future of a call through a cache.
+
+use std::{
+    fmt,
+    hash::Hash,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use donjon_coalesce::{Alone, Landing};
+use donjon_core::{Reject, Rejection, RejectionKind, Scope};
+use donjon_store::{Found, Store};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::{
+    CacheStore, Form, LAYER, Retention, Verdict,
+    changes::Changes,
+    core::Core,
+    flown::{ByForm, Flown},
+    miss::{Miss, Part, Sorted},
+    stats::count,
+    types::{JoinedOf, MissOf, PartOf, ResultOf},
+};
+
+pin_project! {
+    /// The response future of [`Cache`](crate::Cache). A hit is ready. A miss does nothing before its first poll: then it
+    /// joins the call of its key, or starts it.
+    ///
+    /// Dropping it ends the call only if nobody else takes part.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, R, K, F, P, St>
+    where
+        S: Service<R>,
+        F: Form<R, S::Response, S::Error>,
+        St: Store<K, F::Value>,
+    {
+        #[pin]
+        state: State<S, R, K, F, P, St>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, R, K, F, P, St>
+    where
+        S: Service<R>,
+        F: Form<R, S::Response, S::Error>,
+        St: Store<K, F::Value>,
+    {
+        Ended { result: Option<ResultOf<S, R, F>> },
+        Looks {
+            #[pin]
+            lookup: St::Lookup,
+            miss: Option<MissOf<S, R, K, F, P, St>>,
+        },
+        Enters { miss: Option<MissOf<S, R, K, F, P, St>> },
+        Joined {
+            #[pin]
+            joined: JoinedOf<S, R, K, F>,
+            rest: Rest<S, R, K, F, St>,
+            // What it takes to start again. Whoever has started never has to.
+            kept: Option<MissOf<S, R, K, F, P, St>>,
+        },
+        Alone {
+            #[pin]
+            alone: Alone<S, R, S::Future>,
+            rest: Rest<S, R, K, F, St>,
+            // Dropped when the call is over, however it ends.
+            _changes: Option<Changes<K, F::Value, St>>,
+        },
+        Done,
+    }
+}
+
+/// What it takes to end a call: how a response is made, and what to serve if there is none.
+struct Rest<S, R, K, F, St>
+where
+    S: Service<R>,
+    F: Form<R, S::Response, S::Error>,
+{
+    form: F,
+    core: Arc<Core<K, F::Value, St>>,
+    stale: Option<Found<F::Value>>,
+    types: PhantomData<fn(S, R)>,
+}
+
+// ===== impl ResponseFuture =====
+
+impl<S, R, K, F, P, St> ResponseFuture<S, R, K, F, P, St>
+where
+    S: Service<R>,
+    F: Form<R, S::Response, S::Error>,
+    St: Store<K, F::Value>,
+{
+    #[inline]
+    pub(crate) fn found(response: F::Response) -> Self {
+        Self { state: State::ended(Ok(response)) }
+    }
+
+    pub(crate) fn looks(lookup: St::Lookup, miss: MissOf<S, R, K, F, P, St>) -> Self {
+        Self { state: State::Looks { lookup, miss: Some(miss) } }
+    }
+
+    pub(crate) fn enters(miss: MissOf<S, R, K, F, P, St>) -> Self {
+        Self { state: State::Enters { miss: Some(miss) } }
+    }
+
+    pub(crate) fn alone(
+        inner: S,
+        request: R,
+        form: F,
+        core: Arc<Core<K, F::Value, St>>,
+        changes: Option<Changes<K, F::Value, St>>,
+    ) -> Self {
+        let rest = Rest { form, core, stale: None, types: PhantomData };
+        Self { state: State::Alone { alone: Alone::new(LAYER, inner, request), rest, _changes: changes } }
+    }
+}
+
+/// What a call goes on with, once it has tried to take part.
+fn next<S, R, K, F, P, St>(part: PartOf<S, R, K, F, P, St>, mut rest: Rest<S, R, K, F, St>) -> State<S, R, K, F, P, St>
+where
+    S: Service<R>,
+    S::Error: Reject,
+    F: Form<R, S::Response, S::Error> + Clone,
+    St: Store<K, F::Value>,
+{
+    match part {
+        Part::Joined(joined, kept) => State::Joined { joined, rest, kept },
+        Part::Found(found) => State::ended(Ok(serve::<F, R, S::Response, S::Error>(&rest.form, found, Instant::now()))),
+        Part::Full(_) => State::ended(rest.refuse(Rejection::new(RejectionKind::Overloaded, LAYER))),
+    }
+}
+
+impl<S, R, K, F, P, St> Future for ResponseFuture<S, R, K, F, P, St>
+where
+    S: Service<R> + Send + 'static,
+    S::Error: Reject + Send + 'static,
+    S::Future: Send + 'static,
+    R: Send + 'static,
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    F: Form<R, S::Response, S::Error> + Clone + Send + Sync + 'static,
+    F::Capture: Send,
+    P: Retention<K, F::Value> + Clone + Send + 'static,
+    St: CacheStore<K, F::Value>,
+{
+    type Output = Result<F::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        let result = loop {
+            let following = match state.as_mut().project() {
+                StateProj::Ended { result } => break result.take().expect("it ends once"),
+                StateProj::Looks { lookup, miss } => {
+                    let looked = ready!(lookup.poll(cx));
+                    let miss = miss.take().expect("it looks once");
+                    let form = miss.form.clone();
+                    let now = Instant::now();
+                    match (Miss { now, ..miss }).sort(looked) {
+                        Sorted::Serve(found) => break Ok(serve::<F, R, S::Response, S::Error>(&form, found, now)),
+                        Sorted::Call(miss) => State::Enters { miss: Some(miss) },
+                    }
+                }
+                StateProj::Enters { miss } => {
+                    let miss = miss.take().expect("it enters once");
+                    let mut rest = Rest::of(&miss);
+                    // Nothing starts after its deadline.
+                    if Scope::current().has_passed() {
+                        break rest.refuse(Rejection::new(RejectionKind::DeadlineExceeded, LAYER));
+                    }
+                    next(miss.enter(), rest)
+                }
+                StateProj::Joined { joined, rest, kept } => {
+                    let share = ByForm::new(&rest.form);
+                    let landing = ready!(joined.poll_shared(cx, &share));
+                    match landing {
+                        Landing::Own(Ok(flown)) | Landing::Joined(flown) => break Ok(rest.land(flown)),
+                        Landing::Own(Err(error)) => break rest.rescue().ok_or(error),
+                        Landing::Refused(rejection) => break rest.refuse(rejection),
+                        Landing::Alone => {
+                            let miss = kept.take().expect("whoever has started gets the end of it");
+                            let alone = Alone::new(LAYER, miss.inner, miss.request);
+                            State::Alone { alone, rest: rest.take(), _changes: None }
+                        }
+                        Landing::Again(again) => {
+                            let miss = kept.take().expect("whoever has started gets the end of it");
+                            next(miss.take_part(again.enter()), rest.take())
+                        }
+                    }
+                }
+                StateProj::Alone { alone, rest, .. } => break rest.end(ready!(alone.poll(cx))),
+                StateProj::Done => panic!("a call through a cache was polled after it had ended"),
+            };
+            state.set(following);
+        };
+        // What the call held goes now, though the finished future may stay alive.
+        state.set(State::Done);
+        Poll::Ready(result)
+    }
+}
+
+impl<S, R, K, F, P, St> fmt::Debug for ResponseFuture<S, R, K, F, P, St>
+where
+    S: Service<R>,
+    F: Form<R, S::Response, S::Error>,
+    St: Store<K, F::Value>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Ended { .. } => "ended",
+            State::Looks { .. } => "looks",
+            State::Enters { .. } => "enters",
+            State::Joined { kept: None, .. } => "leads",
+            State::Joined { kept: Some(_), .. } => "follows",
+            State::Alone { .. } => "alone",
+            State::Done => "done",
+        };
+        f.debug_struct("ResponseFuture").field("state", &state).finish_non_exhaustive()
+    }
+}
+
+// ===== impl State =====
+
+impl<S, R, K, F, P, St> State<S, R, K, F, P, St>
+where
+    S: Service<R>,
+    F: Form<R, S::Response, S::Error>,
+    St: Store<K, F::Value>,
+{
+    const fn ended(result: ResultOf<S, R, F>) -> Self {
+        Self::Ended { result: Some(result) }
+    }
+}
+
+// ===== impl Rest =====
+
+impl<S, R, K, F, St> Rest<S, R, K, F, St>
+where
+    S: Service<R>,
+    S::Error: Reject,
+    F: Form<R, S::Response, S::Error> + Clone,
+{
+    fn of<P>(miss: &Miss<S, R, K, F::Value, F, P, St>) -> Self {
+        let core = Arc::clone(miss.state.core());
+        Self { form: miss.form.clone(), core, stale: miss.stale.clone(), types: PhantomData }
+    }
+
+    fn take(&mut self) -> Self {
+        let core = Arc::clone(&self.core);
+        Self { form: self.form.clone(), core, stale: self.stale.take(), types: PhantomData }
+    }
+
+    /// What a call in flight has come to.
+    fn land(&mut self, flown: Flown<F::Value, F::Own>) -> F::Response {
+        let rescued = if flown.failed { self.rescue() } else { None };
+        rescued.unwrap_or_else(|| flown.into_response(&self.form))
+    }
+
+    /// What a call of its own has come to.
+    fn end(&mut self, result: Result<S::Response, S::Error>) -> Result<F::Response, S::Error> {
+        if self.stale.is_some()
+            && self.form.judge(result.as_ref()) == Verdict::Failure
+            && let Some(response) = self.rescue()
+        {
+            return Ok(response);
+        }
+        result.map(|response| self.form.pass(response))
+    }
+
+    fn refuse(&mut self, rejection: Rejection) -> Result<F::Response, S::Error> {
+        match self.rescue() {
+            Some(response) => Ok(response),
+            None => {
+                if rejection.kind() != RejectionKind::Shared {
+                    count(&self.core.counters.refused);
+                }
+                Err(S::Error::from_rejection(rejection))
+            }
+        }
+    }
+
+    /// The stale value instead of a failure, if there is one that may be served now.
+    fn rescue(&mut self) -> Option<F::Response> {
+        let found = self.stale.take()?;
+        let now = Instant::now();
+        if !self.core.control.serves_if_error(&found, now) {
+            return None;
+        }
+        count(&self.core.counters.rescued);
+        Some(serve::<F, R, S::Response, S::Error>(&self.form, found, now))
+    }
+}
+
+/// The response of a value that was in the store.
+#[inline]
+pub(crate) fn serve<F, R, Res, Err>(form: &F, found: Found<F::Value>, now: Instant) -> F::Response
+where
+    F: Form<R, Res, Err>,
+{
+    let age = found.lifetime().age(now);
+    form.answer(found.into_value(), Some(age))
+}

@@ -1,0 +1,113 @@
+//! The cache of HTTP responses, by a strict rule: what is stored is the same for all who ask for it.
+//!
+//! **What is stored**: answers with status 200 to `GET` and `HEAD`. With a [negative TTL](CacheLayer::negative_ttl), 404 and
+//! 410 as well. Nothing else: no 206, no redirect, no error.
+//!
+//! **Under which key**: that of [`HttpRequests`]: the method, the whole URI, and the values of `Accept`,
+//! `Accept-Encoding`, `Accept-Language`, `Host` and of the fields that are named besides. So `HEAD` is never answered from
+//! a `GET`, nor the other way round.
+//!
+//! **What goes through**, uncached and alone: any request that may be one user's (`Authorization`,
+//! `Proxy-Authorization`, `Cookie`, `X-Api-Key`, user information in the URI), that has a body, that asks for a part or on
+//! a condition (`Range`, `If-…`), that upgrades or expects, or whose `Cache-Control` or `Pragma` wants no stored answer, or
+//! says how old it may be.
+//!
+//! **What is not stored, nor given to another**: an answer with `Set-Cookie`, with `no-store`, `private` or `no-cache` in
+//! its `Cache-Control`, or with a `Vary` that names a field which is no part of the key.
+//!
+//! **For how long**: for the TTL of the layer, but no longer than the answer says itself (`s-maxage`, `max-age` or
+//! `Expires`, less its `Age`): the rule only ever shortens. One with `must-revalidate` or `proxy-revalidate` is never served
+//! stale. What is served from the store has an `Age`.
+//!
+//! **Writes**: a call that goes through with a method that may change something (any but `GET`, `HEAD`, `OPTIONS` and
+//! `TRACE`) removes what is stored for its URI when it is over, however it ends.
+//!
+//! **Bodies** are captured inside of the call, up to [`body_cap`](CacheLayer::body_cap): the answer is given when its body
+//! is whole. A larger one is not stored: what was read of it is handed on first, then the rest streams. One that
+//! announces more than the cap, an event stream and gRPC stream at once. One that breaks off is handed on as it is, up to
+//! where it breaks off, unless there is a stale answer. Trailers are kept. A captured body is copied into memory of its
+//! own, so that it keeps no larger buffer alive.
+//!
+//! Extensions of a response are not stored: the caller whose call it was has them, others have not.
+
+mod body;
+mod capture;
+mod form;
+mod limits;
+mod response;
+
+use donjon_http::sharing::{HttpKey, HttpRequests};
+use donjon_store::{MemoryStore, Store};
+use http::Uri;
+
+pub use self::{body::CacheBody, capture::Capture, form::Http, response::CachedResponse};
+use crate::{CacheLayer, Handle};
+
+/// How many bytes the store holds at most, unless said: 64 MiB.
+pub const DEFAULT_CAPACITY: u64 = 64 * 1024 * 1024;
+
+/// How many bytes of a body are captured at most, unless said: 1 MiB.
+pub const DEFAULT_BODY_CAP: usize = 1024 * 1024;
+
+/// A store for answers of HTTP that holds at most so many bytes, all in all. One answer may take 1/32 of them.
+#[must_use]
+pub fn memory(capacity: u64) -> MemoryStore<HttpKey, CachedResponse> {
+    MemoryStore::weighing(capacity, |key: &HttpKey, response: &CachedResponse| {
+        (key.weight() + response.weight()) as u64
+    })
+    .build()
+}
+
+// ===== impl CacheLayer =====
+
+impl CacheLayer<HttpRequests, HttpKey, CachedResponse, Http> {
+    /// Caches answers of HTTP, by the strict rule of [this module](self): never across users. The body becomes a
+    /// [`CacheBody`].
+    ///
+    /// Unless said: 64 MiB in memory, bodies of up to 1 MiB, fresh for 60 s, never served stale.
+    pub fn http() -> Self {
+        Self::http_with(HttpRequests::new())
+    }
+
+    /// The same with more fields in the key, or more that make a request go through.
+    pub fn http_with(requests: HttpRequests) -> Self {
+        let requests = requests.of_any_age();
+        let form = Http::new(requests.responses());
+        Self::from_parts(requests, form, memory(DEFAULT_CAPACITY), Some(|key| uri_tag(key.uri())))
+    }
+}
+
+impl<X, K, V, P, St> CacheLayer<X, K, V, Http, P, St> {
+    /// At most this many bytes of a body are captured, 1 MiB unless said; a larger one streams through, and is not
+    /// stored. With 0 only answers without a body are.
+    ///
+    /// What is captured has to fit into the store as well: see [`memory`].
+    pub fn body_cap(self, bytes: usize) -> Self {
+        self.map_form(|form| form.cap(bytes))
+    }
+}
+
+impl<X, P> CacheLayer<X, HttpKey, CachedResponse, Http, P> {
+    /// At most this many bytes, in [`memory`]: 64 MiB unless said. It starts a state of its own, as
+    /// [`store`](Self::store) does.
+    pub fn capacity(self, bytes: u64) -> Self {
+        self.store(memory(bytes))
+    }
+}
+
+// ===== impl Handle =====
+
+impl<St> Handle<HttpKey, CachedResponse, St>
+where
+    St: Store<HttpKey, CachedResponse, Error = std::convert::Infallible, Remove = crate::handle::Removed>,
+{
+    /// Removes whatever is stored for this URI, in the form in which requests have it, with whatever method and fields.
+    pub fn invalidate_uri(&self, uri: &Uri) {
+        self.invalidate_own_tag(&uri_tag(uri));
+    }
+}
+
+/// Every stored answer has the tag of its URI.
+fn uri_tag(uri: &Uri) -> String {
+    format!("uri {uri}")
+}

@@ -1,0 +1,188 @@
+use std::{
+    collections::HashMap,
+    fmt,
+    future::poll_fn,
+    hash::Hash,
+    mem,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+};
+
+use donjon_coalesce::{Landing, Role};
+use donjon_core::{Criticality, Reject, Scope};
+use donjon_store::{FillToken, Freshness, Lookup};
+use tokio::{runtime::Handle, task::AbortHandle, time::Instant};
+use tower_service::Service;
+
+use crate::{
+    CacheStore, Form, Retention,
+    claim::Claim,
+    core::Core,
+    fetch::Fetch,
+    flown::{ByForm, Flown},
+    stats::count,
+};
+
+/// The refreshes that run: at most one a key.
+pub(crate) struct Refreshes<K> {
+    tasks: Mutex<Tasks<K>>,
+}
+
+struct Tasks<K> {
+    /// `None` up to when the task is there.
+    running: HashMap<K, Option<AbortHandle>>,
+    ended: bool,
+}
+
+/// The one refresh of a key. Dropped, another one may begin.
+pub(crate) struct Refreshing<K, V, St>
+where
+    K: Hash + Eq,
+{
+    core: Arc<Core<K, V, St>>,
+    key: K,
+    succeeded: bool,
+}
+
+// ===== impl Refreshes =====
+
+impl<K> Refreshes<K> {
+    pub(crate) fn new() -> Self {
+        Self { tasks: Mutex::new(Tasks { running: HashMap::new(), ended: false }) }
+    }
+
+    /// Ends all of them.
+    pub(crate) fn end(&self) {
+        let running = {
+            let mut tasks = self.lock();
+            tasks.ended = true;
+            mem::take(&mut tasks.running)
+        };
+        running.into_values().flatten().for_each(|task| task.abort());
+    }
+
+    // What runs under the lock leaves the map whole, whatever panics.
+    fn lock(&self) -> MutexGuard<'_, Tasks<K>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K> fmt::Debug for Refreshes<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refreshes").field("running", &self.lock().running.len()).finish_non_exhaustive()
+    }
+}
+
+// ===== impl Refreshing =====
+
+impl<K, V, St> Refreshing<K, V, St>
+where
+    K: Hash + Eq + Clone,
+{
+    /// The right to refresh this key: unless somebody does already, or as many refreshes run as may.
+    pub(crate) fn begin(core: &Arc<Core<K, V, St>>, key: &K) -> Option<Self> {
+        let counters = &core.counters;
+        {
+            let mut tasks = core.refreshes.lock();
+            if tasks.running.contains_key(key) || tasks.ended {
+                return None;
+            }
+            // A share of the budget of extra load would be asked here.
+            if tasks.running.len() >= core.control.max_refreshes() || Handle::try_current().is_err() {
+                drop(tasks);
+                count(&counters.skipped_refreshes);
+                return None;
+            }
+            tasks.running.insert(key.clone(), None);
+        }
+        count(&counters.refreshes);
+        counters.refreshing.fetch_add(1, Relaxed);
+        Some(Self { core: Arc::clone(core), key: key.clone(), succeeded: false })
+    }
+}
+
+impl<K, V, St> Refreshing<K, V, St>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    St: CacheStore<K, V>,
+{
+    /// Makes the call in a task of its own: without the deadline of whoever found that it is time.
+    ///
+    /// `token` is the one of the lookup, if that has given one.
+    pub(crate) fn spawn<S, R, F, P>(self, inner: S, request: R, form: F, policy: P, token: Option<FillToken>)
+    where
+        S: Service<R> + Send + 'static,
+        S::Error: Reject + Send + 'static,
+        S::Future: Send + 'static,
+        R: Send + 'static,
+        F: Form<R, S::Response, S::Error, Value = V> + Clone + Send + Sync + 'static,
+        F::Capture: Send,
+        P: Retention<K, V> + Send + 'static,
+    {
+        let core = Arc::clone(&self.core);
+        let key = self.key.clone();
+        let task = async move {
+            let mut this = self;
+            let core = Arc::clone(&this.core);
+            let now = Instant::now();
+            let token = match token {
+                Some(token) => token,
+                None => match core.store.renew(&this.key, now).await {
+                    // Somebody has brought the next value meanwhile.
+                    Ok(Lookup::Stale(found, token)) if is_renewed(&core, &found, now) => {
+                        core.store.abandon(&this.key, token);
+                        this.succeeded = true;
+                        return;
+                    }
+                    Ok(lookup) => match lookup.token().filter(|token| token.is_leader()) {
+                        Some(token) => token,
+                        None => return,
+                    },
+                    Err(_) => return count(&core.counters.store_errors),
+                },
+            };
+            let claim = Claim::new(Arc::clone(&core), this.key.clone(), token, true);
+            let flights = core.flights.flights::<Flown<F::Value, F::Own>, S::Error>();
+            let Role::Lead(lead) = flights.enter(this.key.clone()) else {
+                // The call is already made.
+                this.succeeded = true;
+                return;
+            };
+            let fetch = Fetch::new(Arc::clone(&core), form.clone(), policy, Some(claim), now, inner, request);
+            let mut joined = pin!(lead.run(fetch));
+            let share = ByForm::new(&form);
+            let landing = poll_fn(|cx| joined.as_mut().poll_shared(cx, &share)).await;
+            this.succeeded = matches!(landing, Landing::Own(Ok(flown)) if !flown.failed);
+        };
+        // Work that can be done another time, if the service has too much to do.
+        let scope = Scope::root().with_criticality(Criticality::SheddablePlus);
+        let task = tokio::spawn(scope.wrap(task)).abort_handle();
+        let mut tasks = core.refreshes.lock();
+        if tasks.ended {
+            drop(tasks);
+            task.abort();
+        } else if let Some(running) = tasks.running.get_mut(&key) {
+            *running = Some(task);
+        }
+    }
+}
+
+fn is_renewed<K, V, St>(core: &Core<K, V, St>, found: &donjon_store::Found<V>, now: Instant) -> bool {
+    found.at(now) == Freshness::Fresh && !core.control.is_due(found, now)
+}
+
+impl<K, V, St> Drop for Refreshing<K, V, St>
+where
+    K: Hash + Eq,
+{
+    fn drop(&mut self) {
+        let gone = self.core.refreshes.lock().running.remove(&self.key);
+        drop(gone);
+        let counters = &self.core.counters;
+        counters.refreshing.fetch_sub(1, Relaxed);
+        if !self.succeeded {
+            count(&counters.failed_refreshes);
+        }
+    }
+}
