@@ -2,7 +2,7 @@
 //! one caller, and for thirty-two tasks that share the layer on one worker thread and on two. Measured in turns, so that
 //! figures of one run compare; the table prints the cost over the bare service, and the ratio to the equivalent.
 //!
-//! `cargo bench -p donjon-benches --bench ratios`
+//! `cargo bench -p donjon-benches --bench ratios`, and with `-- hit` only the rows whose names have that in them.
 
 use std::time::Duration;
 
@@ -79,7 +79,9 @@ impl Bench for Alone {
         S::Error: std::fmt::Debug + Send,
         S::Future: Send,
     {
-        self.0.push(Subject::alone(name, service));
+        if is_wanted(name) {
+            self.0.push(Subject::alone(name, service));
+        }
     }
 }
 
@@ -91,8 +93,16 @@ impl Bench for Shared {
         S::Error: std::fmt::Debug + Send,
         S::Future: Send,
     {
-        self.1.push(Subject::shared(name, self.0, service));
+        if is_wanted(name) {
+            self.1.push(Subject::shared(name, self.0, service));
+        }
     }
+}
+
+/// The bare service always is: it is what the others are compared with.
+fn is_wanted(name: &str) -> bool {
+    let mut asked = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
+    name == "bare" || asked.peek().is_none() || asked.any(|part| name.contains(&part))
 }
 
 fn subjects(bench: &mut impl Bench) {

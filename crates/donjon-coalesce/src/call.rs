@@ -37,8 +37,7 @@ pin_project! {
     pub struct Alone<S, R, F> {
         #[pin]
         call: Call<S, R, F>,
-        #[pin]
-        timer: Option<Sleep>,
+        timer: Option<Pin<Box<Sleep>>>,
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum End<V> {
     /// The answer is for one alone.
     Alone,
     /// It failed; and for want of what, if others may have more of that.
-    Failure(Rejection, Option<Lack>),
+    Failure(Box<(Rejection, Option<Lack>)>),
     /// Nothing has come of it.
     Nothing,
 }

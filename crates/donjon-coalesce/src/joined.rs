@@ -27,9 +27,8 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct Joined<K, V, E> {
         seat: Option<Seat<K, V, E>>,
-        // Made when it first has to wait, if there is a deadline.
-        #[pin]
-        timer: Option<Sleep>,
+        // Made when it first has to wait, if there is a deadline. Boxed, since it would be moved with every call.
+        timer: Option<Pin<Box<Sleep>>>,
     }
 }
 
@@ -77,7 +76,7 @@ where
         cx: &mut Context<'_>,
         share: &P,
     ) -> Poll<Landing<K, V, E>> {
-        let mut this = self.project();
+        let this = self.project();
         // Out of the future while foreign code runs, so that a panic leaves the flight.
         let mut seat = this.seat.take().expect("polled after it was ready");
         let landing = match seat.poll(cx, share) {
@@ -93,7 +92,7 @@ where
             Poll::Ready(Landed::Again) => Landing::Again(Again::new(&seat)),
             Poll::Pending => {
                 let due = match seat.deadline().instant() {
-                    Some(at) => poll_timer(this.timer.as_mut(), at, cx).is_ready(),
+                    Some(at) => poll_timer(this.timer, at, cx).is_ready(),
                     None => false,
                 };
                 if !due {
@@ -104,7 +103,7 @@ where
             }
         };
         drop(seat);
-        this.timer.set(None);
+        *this.timer = None;
         Poll::Ready(landing)
     }
 }
@@ -135,10 +134,7 @@ fn late<K, V, E>(seat: &Seat<K, V, E>) -> Rejection {
 
 /// Pending up to this instant. The clock is asked too, for a task whose cooperative budget is used up: a timer does
 /// nothing without it.
-pub(crate) fn poll_timer(mut timer: Pin<&mut Option<Sleep>>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    if timer.is_none() {
-        timer.set(Some(sleep_until(at)));
-    }
-    let fired = timer.as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
-    if fired || at <= Instant::now() { Poll::Ready(()) } else { Poll::Pending }
+pub(crate) fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+    if timer.as_mut().poll(cx).is_ready() || at <= Instant::now() { Poll::Ready(()) } else { Poll::Pending }
 }

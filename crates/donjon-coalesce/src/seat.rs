@@ -119,7 +119,7 @@ where
             let own = state.take_own(self.ticket);
             drop(state);
             return Poll::Ready(match own {
-                Some(own) => self.land_own(own),
+                Some(own) => self.land_own(*own),
                 None => self.land_joined(),
             });
         }
@@ -195,7 +195,7 @@ where
                 }
                 let lack = error.as_rejection().and_then(|rejection| lack(rejection, least));
                 if others {
-                    (End::Failure(shared_failure(LAYER, share, error), lack), lack)
+                    (End::Failure(Box::new((shared_failure(LAYER, share, error), lack))), lack)
                 } else {
                     (End::Nothing, lack)
                 }
@@ -231,8 +231,10 @@ where
         match self.flight.end.get() {
             Some(End::Answer(answer)) => Landed::Joined(answer.clone()),
             Some(End::Alone) => Landed::Alone,
-            Some(End::Failure(_, Some(lack))) if means.exceed(*lack) => Landed::Again,
-            Some(End::Failure(rejection, _)) => Landed::Refused(rejection.clone()),
+            Some(End::Failure(failure)) => match &**failure {
+                (_, Some(lack)) if means.exceed(*lack) => Landed::Again,
+                (rejection, _) => Landed::Refused(rejection.clone()),
+            },
             Some(End::Nothing) | None => Landed::Again,
         }
     }

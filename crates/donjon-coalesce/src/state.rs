@@ -27,8 +27,8 @@ pub(crate) struct State<V, E> {
     pub(crate) least: Means,
     /// Something may have been sent.
     pub(crate) begun: bool,
-    /// The end of the call, where another one than the driver has polled it.
-    own: Option<Own<V, E>>,
+    /// The end of the call, where another one than the driver has polled it. Boxed, since it is rare.
+    own: Option<Box<Own<V, E>>>,
 }
 
 pub(crate) enum Stage<V, E> {
@@ -69,7 +69,7 @@ pub(crate) struct Left<V, E> {
     pub(crate) closes: bool,
     pub(crate) future: Option<BoxRun<V, E>>,
     _waker: Option<Waker>,
-    _own: Option<Own<V, E>>,
+    _own: Option<Box<Own<V, E>>>,
 }
 
 // ===== impl State =====
@@ -177,13 +177,13 @@ impl<V, E> State<V, E> {
         let own = if self.is_driver(ticket) {
             Some(own)
         } else {
-            self.own = Some(own);
+            self.own = Some(Box::new(own));
             None
         };
         (own, self.driver.waker.take(), self.dismiss())
     }
 
-    pub(crate) fn take_own(&mut self, ticket: u64) -> Option<Own<V, E>> {
+    pub(crate) fn take_own(&mut self, ticket: u64) -> Option<Box<Own<V, E>>> {
         if self.is_driver(ticket) { self.own.take() } else { None }
     }
 
