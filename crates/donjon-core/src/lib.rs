@@ -8,9 +8,11 @@
 //! - [`Replay`]: a request that can be sent again.
 //! - [`Fresh`]: a layer that can start a new scope of state.
 //! - [`Key`]: which state a request belongs to.
+//! - [`Answer`]: at once or later, for what may stand on this machine or on another one.
 //! - [`Clock`]: the wall clock, for protocols that speak of dates.
 //! - [`Observe`]: what a handle shows to whoever collects figures.
 //! - [`check_service`]: which bound of a stack fails, in a readable compile error.
+//! - [`Quota`]: how a limit per time stands for a caller.
 //! - [`Ratio`] and [`OutOfRange`]: settings that mean something at every value.
 //!
 //! There is no middleware here, and no HTTP but the [`Replay`] implementations behind the feature `http`.
@@ -34,6 +36,7 @@
 //! - `http` (off): [`Replay`] for `http::Request` and for the bodies `Full`, `Empty` and `()`.
 //! - `metrics` (off): the module `metrics`, which hands the figures of handles to the facade of that name.
 
+mod answer;
 mod call_error;
 mod check;
 mod classify;
@@ -48,6 +51,7 @@ mod key;
 pub mod metrics;
 mod observe;
 mod outcome;
+mod quota;
 mod ratio;
 mod reject;
 mod rejection;
@@ -55,6 +59,7 @@ mod replay;
 mod scope;
 
 pub use self::{
+    answer::{Answer, AnswerFuture, Never},
     call_error::{BoxError, CallError},
     check::check_service,
     classify::{Classify, ClassifyRejection},
@@ -65,6 +70,7 @@ pub use self::{
     key::Key,
     observe::{Figure, FigureValue, Observe},
     outcome::{Outcome, Sent},
+    quota::Quota,
     ratio::{OutOfRange, Ratio},
     reject::Reject,
     rejection::{Phase, Rejection, RejectionKind},

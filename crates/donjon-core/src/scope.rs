@@ -183,6 +183,17 @@ impl Scope {
         }
     }
 
+    /// As [`has_passed`](Self::has_passed), by whoever knows what time it is already: reads no clock.
+    #[must_use]
+    #[inline]
+    pub fn has_passed_at(&self, now: Instant) -> bool {
+        match self.limit {
+            Limit::Never => false,
+            Limit::Lazy(timeout) => timeout.is_zero(),
+            Limit::At(at) => at <= now,
+        }
+    }
+
     /// The deadline of this scope; a lazy one is fixed now.
     #[inline]
     pub fn deadline(&mut self) -> Deadline {

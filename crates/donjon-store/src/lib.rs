@@ -51,7 +51,6 @@
 //!
 //! - `json` (off): `JsonCodec`, values as JSON.
 
-mod answer;
 mod builder;
 mod codec;
 mod entry;
@@ -70,8 +69,9 @@ mod weigh;
 
 #[cfg(feature = "json")]
 pub use self::json::JsonCodec;
+pub use donjon_core::{Answer, AnswerFuture, Never};
+
 pub use self::{
-    answer::{Answer, AnswerFuture, Never},
     builder::MemoryStoreBuilder,
     codec::{BytesCodec, Codec, CodecError, CodecOperation, StringCodec},
     entry::{Entry, Found},

@@ -9,11 +9,11 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-/// What a store answers: at once, or later.
+/// What a store or a limiter answers: at once, or later.
 ///
-/// A store inside of the process answers [`Now`](Answer::Now), so whoever asks need not poll anything, and can serve a
-/// hit inside of `call` before it touches its inner service. A store on another machine answers
-/// [`Later`](Answer::Later). `.await` works on both.
+/// One inside of the process answers [`Now`](Answer::Now), so whoever asks need not poll anything: a cache can serve a
+/// hit inside of `call` before it touches its inner service. One on another machine answers [`Later`](Answer::Later).
+/// `.await` works on both.
 pub enum Answer<F: Future> {
     /// The answer.
     Now(F::Output),
@@ -21,7 +21,7 @@ pub enum Answer<F: Future> {
     Later(F),
 }
 
-/// The future of a store that always answers at once. It has no values.
+/// The future of whoever always answers at once. It has no values.
 pub struct Never<T> {
     never: Infallible,
     output: PhantomData<fn() -> T>,
@@ -50,7 +50,7 @@ impl<F: Future> Answer<F> {
 }
 
 impl<T> Answer<Never<T>> {
-    /// The answer of a store that always answers at once.
+    /// The answer of whoever always answers at once.
     #[must_use]
     pub fn into_inner(self) -> T {
         match self {
