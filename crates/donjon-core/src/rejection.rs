@@ -1,6 +1,6 @@
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
-use crate::{Outcome, Sent};
+use crate::{Outcome, Quota, Sent};
 
 /// A layer refused this call, or gave it up: the one word that every donjon layer has for "no".
 ///
@@ -13,6 +13,7 @@ pub struct Rejection {
     phase: Phase,
     layer: &'static str,
     retry_after: Option<Duration>,
+    quota: Option<Quota>,
     shared: Option<Arc<Shared>>,
 }
 
@@ -72,7 +73,7 @@ impl Rejection {
     /// `concurrency-limit`, `deadline`, `timeout`.
     #[must_use]
     pub const fn new(kind: RejectionKind, layer: &'static str) -> Self {
-        Self { kind, phase: Phase::Admission, layer, retry_after: None, shared: None }
+        Self { kind, phase: Phase::Admission, layer, retry_after: None, quota: None, shared: None }
     }
 
     /// The call that this one had joined failed: with this outcome, for this cause. Allocates.
@@ -109,6 +110,13 @@ impl Rejection {
         self
     }
 
+    /// Says how the limit that refused stands for the caller. None unless said.
+    #[must_use]
+    pub const fn with_quota(mut self, quota: Quota) -> Self {
+        self.quota = Some(quota);
+        self
+    }
+
     /// Why.
     #[must_use]
     pub const fn kind(&self) -> RejectionKind {
@@ -131,6 +139,13 @@ impl Rejection {
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// How the limit that refused stands for the caller, if its layer tells: a server answers with it in the fields
+    /// `RateLimit` and `RateLimit-Policy`.
+    #[must_use]
+    pub const fn quota(&self) -> Option<&Quota> {
+        self.quota.as_ref()
     }
 
     /// Whether something may have been sent inward for this call before it was given up.
@@ -179,6 +194,9 @@ impl fmt::Debug for Rejection {
         out.field("kind", &self.kind).field("layer", &self.layer).field("phase", &self.phase);
         if let Some(after) = self.retry_after {
             out.field("retry_after", &after);
+        }
+        if let Some(quota) = &self.quota {
+            out.field("quota", quota);
         }
         if let Some(shared) = &self.shared {
             out.field("outcome", &shared.outcome).field("cause", &shared.cause);

@@ -9,6 +9,7 @@
 //! - [`sharing`]: which requests are the same for all, and which answers many may have.
 //! - [`respond`](respond()): refusals as responses, at the edge of a server.
 //! - [`grpc`]: what a status of gRPC means, and where it is found.
+//! - [`rate_limit`]: how a limit stands for a caller, in fields.
 //! - [`deadline_header`]: what remains of a deadline, on the wire. [`redact`]: addresses without their secrets.
 //!
 //! What decides by these words (when to try again, whom to admit) is in the crates of the layers.
@@ -52,6 +53,7 @@ pub mod grpc;
 mod guarded;
 pub mod idempotency;
 pub mod key;
+pub mod rate_limit;
 pub mod redact;
 pub mod replay;
 pub mod respond;

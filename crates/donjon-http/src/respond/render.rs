@@ -7,7 +7,7 @@ use http::{
 
 use crate::{
     grpc::{GRPC_MESSAGE, GRPC_RETRY_PUSHBACK_MS, GRPC_STATUS},
-    retry_after,
+    rate_limit, retry_after,
 };
 
 /// How a refusal is written.
@@ -106,6 +106,9 @@ fn response(rejection: &Rejection, content_type: &'static str, body: String) -> 
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Some(after) = rejection.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, retry_after::format(after));
+    }
+    if let Some(quota) = rejection.quota() {
+        rate_limit::append(response.headers_mut(), quota);
     }
     response
 }
