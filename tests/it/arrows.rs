@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("donjon-timeout", &["donjon-core", "donjon-http"]),
     ("donjon-concurrency-limit", &["donjon-core", "donjon-http"]),
     ("donjon-per-key", &["donjon-core"]),
+    ("donjon-rate-limit", &["donjon-core", "donjon-http"]),
     ("donjon-json", &["donjon-core", "donjon-http"]),
     ("donjon-fanout", &["donjon-core"]),
     ("donjon-test", &["donjon-core"]),
@@ -41,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "donjon-fanout",
             "donjon-store",
             "donjon-per-key",
+            "donjon-rate-limit",
         ],
     ),
 ];

@@ -123,7 +123,11 @@
 //! - `breaker`: what fails is not called for a while.
 //! - `hedge`: a late call is sent once more.
 //! - `per-key`: any layer with one state per host, tenant or user; and layers that leave some requests out.
+<<<<<<< HEAD
 //! - `cache`: answers without calling.
+=======
+//! - `rate-limit`: bound how much per time.
+>>>>>>> 87d7c40 (Bound how much per time: GCRA in one atomic word, bursts, costs, bounded waits, rates that change while running)
 //! - `coalesce`: one call for many that ask for the same at once.
 
 #[cfg(feature = "client")]
@@ -180,6 +184,10 @@ pub use donjon_json::{BoxJsonClient, Call, JsonClient, JsonError};
 pub use donjon_per_key as per_key;
 #[cfg(feature = "per-key")]
 pub use donjon_per_key::{ExceptLayer, PerKeyLayer};
+#[cfg(feature = "rate-limit")]
+pub use donjon_rate_limit as rate_limit;
+#[cfg(feature = "rate-limit")]
+pub use donjon_rate_limit::{Rate, RateLimitLayer};
 #[cfg(feature = "retry")]
 pub use donjon_retry as retry;
 #[cfg(feature = "retry")]

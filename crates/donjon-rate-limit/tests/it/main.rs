@@ -1,0 +1,3 @@
+//! What the rate limit does.
+
+mod contract;
