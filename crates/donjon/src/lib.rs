@@ -123,11 +123,8 @@
 //! - `breaker`: what fails is not called for a while.
 //! - `hedge`: a late call is sent once more.
 //! - `per-key`: any layer with one state per host, tenant or user; and layers that leave some requests out.
-<<<<<<< HEAD
 //! - `cache`: answers without calling.
-=======
 //! - `rate-limit`: bound how much per time.
->>>>>>> 87d7c40 (Bound how much per time: GCRA in one atomic word, bursts, costs, bounded waits, rates that change while running)
 //! - `coalesce`: one call for many that ask for the same at once.
 
 #[cfg(feature = "client")]
