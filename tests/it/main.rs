@@ -9,3 +9,4 @@ mod observe;
 mod orders;
 mod servers;
 mod spawned;
+mod tracing;

@@ -1,6 +1,9 @@
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
-use donjon_core::{Fresh, Ratio};
+use donjon_core::{Fresh, Ratio, state_changed, state_worsened};
 
 use crate::{
     BudgetBuilder, Share, ShareStats, Withdrawal,
@@ -111,6 +114,8 @@ struct Inner {
     refused: AtomicU64,
     given_back: AtomicU64,
     succeeded: AtomicU64,
+    /// What was said of it last; nothing is decided by it.
+    is_exhausted: AtomicBool,
     purse: Purse,
 }
 
@@ -191,6 +196,7 @@ impl Budget {
                 refused: AtomicU64::new(0),
                 given_back: AtomicU64::new(0),
                 succeeded: AtomicU64::new(0),
+                is_exhausted: AtomicBool::new(false),
                 purse: Purse::new(settings.share),
             }),
         }
@@ -212,9 +218,15 @@ impl Budget {
         };
         if granted {
             inner.granted.fetch_add(1, Ordering::Relaxed);
+            if inner.is_exhausted.load(Relaxed) && inner.is_exhausted.swap(false, Relaxed) {
+                state_changed("budget", "tokens", "available");
+            }
             Some(Withdrawal::new(self.clone(), amount))
         } else {
             inner.refused.fetch_add(1, Ordering::Relaxed);
+            if !inner.is_exhausted.load(Relaxed) && !inner.is_exhausted.swap(true, Relaxed) {
+                state_worsened("budget", "tokens", "exhausted");
+            }
             None
         }
     }

@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use donjon_core::OutOfRange;
+use donjon_core::{OutOfRange, state_changed};
 
 use crate::{state::Limiter, word::LIMIT};
 
@@ -63,6 +63,7 @@ impl Handle {
     pub fn set_max(&self, max: usize) -> Result<(), OutOfRange> {
         in_range("limit of calls in flight", max)?;
         self.limiter.set_max(max);
+        state_changed("concurrency-limit", "max", max);
         Ok(())
     }
 
@@ -74,6 +75,7 @@ impl Handle {
     pub fn set_queue(&self, queue: usize) -> Result<(), OutOfRange> {
         in_range("bound of the queue", queue)?;
         self.limiter.set_bound(queue);
+        state_changed("concurrency-limit", "queue", queue);
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 //! - [`Answer`]: at once or later, for what may stand on this machine or on another one.
 //! - [`Clock`]: the wall clock, for protocols that speak of dates.
 //! - [`Observe`]: what a handle shows to whoever collects figures.
+//! - [`state_changed`]: what a layer says when its state changes.
 //! - [`check_service`]: which bound of a stack fails, in a readable compile error.
 //! - [`Quota`]: how a limit per time stands for a caller.
 //! - [`Ratio`] and [`OutOfRange`]: settings that mean something at every value.
@@ -35,6 +36,7 @@
 //!
 //! - `http` (off): [`Replay`] for `http::Request` and for the bodies `Full`, `Empty` and `()`.
 //! - `metrics` (off): the module `metrics`, which hands the figures of handles to the facade of that name.
+//! - `tracing` (off): an event whenever the lasting state of a layer changes: [`state_changed`].
 
 mod answer;
 mod call_error;
@@ -57,6 +59,7 @@ mod reject;
 mod rejection;
 mod replay;
 mod scope;
+mod trace;
 
 pub use self::{
     answer::{Answer, AnswerFuture, Never},
@@ -76,4 +79,5 @@ pub use self::{
     rejection::{Phase, Rejection, RejectionKind},
     replay::Replay,
     scope::{Criticality, Scope, Scoped},
+    trace::{state_changed, state_worsened},
 };

@@ -4,7 +4,7 @@ use std::{
 };
 
 use donjon_budget::Share;
-use donjon_core::OutOfRange;
+use donjon_core::{OutOfRange, state_changed};
 
 use crate::state::State;
 
@@ -62,6 +62,7 @@ impl HedgeHandle {
     /// None today: each number means something.
     pub fn set_max_hedges(&self, hedges: u32) -> Result<(), OutOfRange> {
         self.state.max_hedges.store(hedges, Ordering::Relaxed);
+        state_changed("hedge", "max_hedges", hedges);
         Ok(())
     }
 }

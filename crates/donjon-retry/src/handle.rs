@@ -1,7 +1,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use donjon_budget::Budget;
-use donjon_core::OutOfRange;
+use donjon_core::{OutOfRange, state_changed};
 
 use crate::{NoRetry, state::State};
 
@@ -60,6 +60,7 @@ impl RetryHandle {
     /// None today: each number means something.
     pub fn set_max_attempts(&self, attempts: u32) -> Result<(), OutOfRange> {
         self.state.max_attempts.store(attempts, Ordering::Relaxed);
+        state_changed("retry", "max_attempts", attempts);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use donjon_core::OutOfRange;
+use donjon_core::{OutOfRange, state_changed};
 
 use crate::shared::Shared;
 
@@ -55,6 +55,7 @@ impl TimeoutHandle {
     /// None: every duration means something. The result is there as on every other handle.
     pub fn set_timeout(&self, timeout: Duration) -> Result<(), OutOfRange> {
         self.shared.set_timeout(Some(timeout));
+        state_changed("timeout", "timeout", format_args!("{timeout:?}"));
         Ok(())
     }
 }

@@ -119,6 +119,7 @@
 //! - `retry`, `timeout`, `concurrency-limit`, `json`, `fanout`, `transport`, `budget`, `http`.
 //! - `reqwest`: the same layers around a `reqwest::Client`.
 //! - `store`: where cached values live.
+//! - `tracing`: an event whenever the lasting state of a layer changes, and none for a call.
 //! - `metrics`: the figures of all handles, for the facade of that name.
 //! - `breaker`: what fails is not called for a while.
 //! - `hedge`: a late call is sent once more.
