@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests panic as tests do")]
 
 mod arrows;
+mod cached_client;
 mod client;
 mod contract;
 mod fan_out;

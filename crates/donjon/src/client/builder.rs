@@ -8,9 +8,11 @@ use donjon_json::{JsonClient, JsonError};
 use donjon_retry::{Http as RetryHttp, RetryLayer};
 use donjon_timeout::{DeadlineLayer, Http as TimeoutHttp, PropagateDeadlineLayer, TimeoutLayer};
 use donjon_transport::{Transport, transport};
-use tower_layer::Layer;
+use tower_layer::{Identity, Layer};
 
-use super::{AnyError, Client, Handles, Stack};
+#[cfg(feature = "cache")]
+use super::Cached;
+use super::{AnyError, Client, Handles, Sending, Stack};
 
 /// The settings of the ready-made client: see the [module](super) for what they are by default.
 ///
@@ -30,7 +32,7 @@ use super::{AnyError, Client, Handles, Stack};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct ClientBuilder<T = Transport> {
+pub struct ClientBuilder<T = Transport, C = Identity> {
     deadline: DeadlineLayer<TimeoutHttp>,
     retry: RetryLayer<RetryHttp>,
     limit: ConcurrencyLimitLayer<LimitHttp>,
@@ -41,6 +43,9 @@ pub struct ClientBuilder<T = Transport> {
     collect: CollectLayer,
     propagate: PropagateDeadlineLayer,
     transport: T,
+    cache: C,
+    #[cfg(feature = "cache")]
+    cache_handle: Option<super::CacheHandle>,
 }
 
 /// For a place under the limit.
@@ -60,11 +65,14 @@ impl ClientBuilder {
             collect: CollectLayer::new(),
             propagate: PropagateDeadlineLayer::new().bypass(),
             transport: transport(),
+            cache: Identity::new(),
+            #[cfg(feature = "cache")]
+            cache_handle: None,
         }
     }
 }
 
-impl<T> ClientBuilder<T> {
+impl<T, C> ClientBuilder<T, C> {
     /// How long a call may take with everything: queue, attempts, sleeps between them, body. 5 s by default; zero
     /// refuses every call, `Duration::MAX` sets no deadline.
     pub fn deadline(mut self, timeout: Duration) -> Self {
@@ -142,21 +150,80 @@ impl<T> ClientBuilder<T> {
     }
 
     /// Over this transport: one with other settings, or any HTTP service.
-    pub fn transport<U>(self, transport: U) -> ClientBuilder<U> {
-        let Self { deadline, retry, limit, queue, max_wait, attempt, collect, propagate, transport: _ } = self;
-        ClientBuilder { deadline, retry, limit, queue, max_wait, attempt, collect, propagate, transport }
+    pub fn transport<U>(self, transport: U) -> ClientBuilder<U, C> {
+        self.map(|_| transport, |cache| cache)
+    }
+
+    /// Answers again from memory what was answered within this time, and makes one call of those that ask for the same at
+    /// once. Never on by default.
+    ///
+    /// By the strict rule of [`donjon_cache::http`]: only `GET` and `HEAD`, only 200, and nothing that may be one user's.
+    /// So a client that sends `Authorization` or `Cookie` caches nothing. Zero stores nothing, and still makes one call of
+    /// many.
+    ///
+    /// The cache stands between the deadline and the retry, so a hit waits for no place under the limit. Nothing stale is
+    /// served; for that and all else that a cache can do there is [`cache_layer`](Self::cache_layer).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = donjon::client::builder().cache(Duration::from_secs(30));
+    /// let handles = builder.handles();
+    /// let api: donjon::client::CachedClient = builder.build("https://api.example.com")?;
+    ///
+    /// let cache = handles.cache().expect("there is one");
+    /// cache.invalidate_uri(&"https://api.example.com/users/42".parse()?);
+    /// assert_eq!(cache.stats().hits, 0);
+    /// # let _ = api;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "cache")]
+    pub fn cache(self, ttl: Duration) -> ClientBuilder<T, Cached> {
+        self.cache_layer(donjon_cache::CacheLayer::http().ttl(ttl))
+    }
+
+    /// With this cache: stale answers, refreshes ahead of time, a capacity, more fields in the key.
+    #[cfg(feature = "cache")]
+    pub fn cache_layer(self, cache: Cached) -> ClientBuilder<T, Cached> {
+        let handle = cache.handle();
+        let mut this = self.map(|transport| transport, |_| cache);
+        this.cache_handle = Some(handle);
+        this
+    }
+
+    fn map<U, D>(self, t: impl FnOnce(T) -> U, c: impl FnOnce(C) -> D) -> ClientBuilder<U, D> {
+        ClientBuilder {
+            deadline: self.deadline,
+            retry: self.retry,
+            limit: self.limit,
+            queue: self.queue,
+            max_wait: self.max_wait,
+            attempt: self.attempt,
+            collect: self.collect,
+            propagate: self.propagate,
+            transport: t(self.transport),
+            cache: c(self.cache),
+            #[cfg(feature = "cache")]
+            cache_handle: self.cache_handle,
+        }
     }
 
     /// The operator's ends of the layers. Take them after the settings.
     #[must_use]
     pub fn handles(&self) -> Handles {
-        Handles::new(&self.deadline, &self.retry, &self.limit, &self.attempt)
+        let handles = Handles::new(&self.deadline, &self.retry, &self.limit, &self.attempt);
+        #[cfg(feature = "cache")]
+        let handles = handles.with_cache(self.cache_handle.clone());
+        handles
     }
+}
 
+impl<T, C: Layer<Sending<T>>> ClientBuilder<T, C> {
     /// The stack, without the JSON client.
-    pub fn build_stack(self) -> Stack<T> {
+    pub fn build_stack(self) -> Stack<T, C> {
         let inner = self.propagate.layer(AnyError::new(self.transport));
-        self.deadline.layer(self.retry.layer(self.limit.layer(self.attempt.layer(self.collect.layer(inner)))))
+        let sending = self.retry.layer(self.limit.layer(self.attempt.layer(self.collect.layer(inner))));
+        self.deadline.layer(self.cache.layer(sending))
     }
 
     /// The client, for this base URL.
@@ -164,7 +231,7 @@ impl<T> ClientBuilder<T> {
     /// # Errors
     ///
     /// If `base` is not an absolute `http` or `https` URL.
-    pub fn build(self, base: impl AsRef<str>) -> Result<Client<T>, JsonError> {
+    pub fn build(self, base: impl AsRef<str>) -> Result<Client<T, C>, JsonError> {
         JsonClient::new(self.build_stack()).base(base)
     }
 }

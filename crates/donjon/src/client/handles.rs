@@ -10,6 +10,8 @@ pub struct Handles {
     retry: RetryHandle,
     limit: Handle,
     attempt: TimeoutHandle,
+    #[cfg(feature = "cache")]
+    cache: Option<super::CacheHandle>,
 }
 
 // ===== impl Handles =====
@@ -21,7 +23,20 @@ impl Handles {
         limit: &ConcurrencyLimitLayer<LimitHttp>,
         attempt: &TimeoutLayer<TimeoutHttp>,
     ) -> Self {
-        Self { deadline: deadline.handle(), retry: retry.handle(), limit: limit.handle(), attempt: attempt.handle() }
+        Self {
+            deadline: deadline.handle(),
+            retry: retry.handle(),
+            limit: limit.handle(),
+            attempt: attempt.handle(),
+            #[cfg(feature = "cache")]
+            cache: None,
+        }
+    }
+
+    #[cfg(feature = "cache")]
+    pub(super) fn with_cache(mut self, cache: Option<super::CacheHandle>) -> Self {
+        self.cache = cache;
+        self
     }
 
     /// Of the deadline.
@@ -46,6 +61,13 @@ impl Handles {
     #[must_use]
     pub const fn attempt_timeout(&self) -> &TimeoutHandle {
         &self.attempt
+    }
+
+    /// Of the cache, if there is one.
+    #[cfg(feature = "cache")]
+    #[must_use]
+    pub const fn cache(&self) -> Option<&super::CacheHandle> {
+        self.cache.as_ref()
     }
 }
 
