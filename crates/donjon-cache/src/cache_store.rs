@@ -7,11 +7,11 @@ use donjon_store::Store;
     note = "`MemoryStore` needs keys that are `Eq + Hash`, and values that are `Clone`"
 )]
 pub trait CacheStore<K, V>:
-    Store<K, V, Lookup: Send, Fill: Send, Remove: Send, Error: Send> + Send + Sync + 'static
+    Store<K, V, Lookup: Send, Fill: Send, Remove: Send + 'static, Error: Send + 'static> + Send + Sync + 'static
 {
 }
 
 impl<K, V, St> CacheStore<K, V> for St where
-    St: Store<K, V, Lookup: Send, Fill: Send, Remove: Send, Error: Send> + Send + Sync + 'static
+    St: Store<K, V, Lookup: Send, Fill: Send, Remove: Send + 'static, Error: Send + 'static> + Send + Sync + 'static
 {
 }

@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use donjon_budget::Entropy;
+use donjon_budget::{Entropy, Share};
 use donjon_core::Ratio;
 use donjon_store::Found;
 use tokio::time::Instant;
@@ -28,6 +28,8 @@ pub(crate) struct Control {
     max_refreshes: AtomicUsize,
     seed: Option<u64>,
     entropy: Entropy,
+    /// What refreshes are paid from, if they are.
+    share: Option<Share>,
 }
 
 /// A duration; one of more than 584 years counts as for ever.
@@ -55,6 +57,7 @@ impl Control {
             max_refreshes: AtomicUsize::new(MAX_REFRESHES),
             seed: None,
             entropy: Entropy::random(),
+            share: None,
         }
     }
 
@@ -70,11 +73,29 @@ impl Control {
             max_refreshes: AtomicUsize::new(self.max_refreshes()),
             seed: self.seed,
             entropy: self.seed.map_or_else(Entropy::random, Entropy::seeded),
+            share: self.share.clone(),
         }
     }
 
     pub(crate) fn with_seed(&self, seed: u64) -> Self {
         Self { seed: Some(seed), entropy: Entropy::seeded(seed), ..self.fresh() }
+    }
+
+    pub(crate) fn with_share(&self, share: Share) -> Self {
+        Self { share: Some(share), ..self.fresh() }
+    }
+
+    /// A call has come, which earns its part of a refresh.
+    #[inline]
+    pub(crate) fn deposit(&self) {
+        if let Some(share) = &self.share {
+            share.deposit();
+        }
+    }
+
+    /// Whether one more refresh is paid for.
+    pub(crate) fn pays(&self) -> bool {
+        self.share.as_ref().is_none_or(Share::try_take)
     }
 
     pub(crate) fn ttl(&self) -> Duration {

@@ -55,12 +55,13 @@ impl<K, V, St> State<K, V, St> {
         self.over(self.core.store.fresh())
     }
 
-    pub(crate) fn seeded(&self, seed: u64) -> Self
+    /// An empty state with these settings.
+    pub(crate) fn with_control(&self, control: impl FnOnce(&Control) -> Control) -> Self
     where
         St: Fresh,
     {
         let core = &self.core;
-        State::new(core.store.fresh(), core.control.with_seed(seed), core.flights.max_followers(), core.own_tag)
+        State::new(core.store.fresh(), control(&core.control), core.flights.max_followers(), core.own_tag)
     }
 
     pub(crate) fn with_max_followers(&self, max: usize) -> Self

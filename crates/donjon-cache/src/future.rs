@@ -11,7 +11,7 @@ use std::{
 
 use donjon_coalesce::{Alone, Landing};
 use donjon_core::{Reject, Rejection, RejectionKind, Scope};
-use donjon_store::{Found, Store};
+use donjon_store::Found;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -36,7 +36,7 @@ pin_project! {
     where
         S: Service<R>,
         F: Form<R, S::Response, S::Error>,
-        St: Store<K, F::Value>,
+        St: CacheStore<K, F::Value>,
     {
         #[pin]
         state: State<S, R, K, F, P, St>,
@@ -49,7 +49,7 @@ pin_project! {
     where
         S: Service<R>,
         F: Form<R, S::Response, S::Error>,
-        St: Store<K, F::Value>,
+        St: CacheStore<K, F::Value>,
     {
         Ended { result: Option<ResultOf<S, R, F>> },
         Looks {
@@ -94,7 +94,7 @@ impl<S, R, K, F, P, St> ResponseFuture<S, R, K, F, P, St>
 where
     S: Service<R>,
     F: Form<R, S::Response, S::Error>,
-    St: Store<K, F::Value>,
+    St: CacheStore<K, F::Value>,
 {
     #[inline]
     pub(crate) fn found(response: F::Response) -> Self {
@@ -127,7 +127,7 @@ where
     S: Service<R>,
     S::Error: Reject,
     F: Form<R, S::Response, S::Error> + Clone,
-    St: Store<K, F::Value>,
+    St: CacheStore<K, F::Value>,
 {
     match part {
         Part::Joined(joined, kept) => State::Joined { joined, rest, kept },
@@ -207,7 +207,7 @@ impl<S, R, K, F, P, St> fmt::Debug for ResponseFuture<S, R, K, F, P, St>
 where
     S: Service<R>,
     F: Form<R, S::Response, S::Error>,
-    St: Store<K, F::Value>,
+    St: CacheStore<K, F::Value>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
@@ -229,7 +229,7 @@ impl<S, R, K, F, P, St> State<S, R, K, F, P, St>
 where
     S: Service<R>,
     F: Form<R, S::Response, S::Error>,
-    St: Store<K, F::Value>,
+    St: CacheStore<K, F::Value>,
 {
     const fn ended(result: ResultOf<S, R, F>) -> Self {
         Self::Ended { result: Some(result) }

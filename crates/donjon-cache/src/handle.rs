@@ -78,6 +78,46 @@ impl<K, V, St> Handle<K, V, St> {
     }
 }
 
+/// Removals from any store. They are not begun before they are awaited; those of a store in the process have
+/// [`invalidate`](Handle::invalidate) and its like, which need not be.
+impl<K, V, St> Handle<K, V, St>
+where
+    St: Store<K, V>,
+{
+    /// Removes what is under this key.
+    ///
+    /// # Errors
+    ///
+    /// That of the store: it is not known then what was removed.
+    pub async fn remove(&self, key: &K) -> Result<(), St::Error> {
+        let removed = self.core.store.invalidate(key).await;
+        self.core.flights.retire(key);
+        removed
+    }
+
+    /// Removes whatever has this tag.
+    ///
+    /// # Errors
+    ///
+    /// That of the store: it is not known then what was removed.
+    pub async fn remove_tag(&self, tag: &str) -> Result<(), St::Error> {
+        let removed = self.core.store.invalidate_tag(tag).await;
+        self.core.flights.retire_all();
+        removed
+    }
+
+    /// Removes everything.
+    ///
+    /// # Errors
+    ///
+    /// That of the store: it is not known then what was removed.
+    pub async fn remove_all(&self) -> Result<(), St::Error> {
+        let removed = self.core.store.invalidate_all().await;
+        self.core.flights.retire_all();
+        removed
+    }
+}
+
 /// Removals from a store in the process, which are done when these return. What is being made from what is removed is not
 /// kept, and nobody joins a call from before.
 impl<K, V, St> Handle<K, V, St>

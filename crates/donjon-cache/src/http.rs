@@ -29,6 +29,36 @@
 //! own, so that it keeps no larger buffer alive.
 //!
 //! Extensions of a response are not stored: the caller whose call it was has them, others have not.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use bytes::Bytes;
+//! use donjon_cache::CacheLayer;
+//! use donjon_core::CallError;
+//! use http::{Request, Response};
+//! use http_body_util::{BodyExt, Full};
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! let cache = CacheLayer::http().ttl(Duration::from_secs(60)).stale_if_error(Duration::from_secs(600));
+//! let service = cache.layer(service_fn(|_: Request<Full<Bytes>>| async {
+//!     Ok::<_, CallError>(Response::new(Full::<Bytes>::from("hello")))
+//! }));
+//! let get = || Request::get("http://example.com/news").body(Full::default()).expect("it is a request");
+//!
+//! service.clone().oneshot(get()).await?;
+//! let response = service.clone().oneshot(get()).await?;
+//! assert_eq!(response.headers()["age"], "0");
+//! assert_eq!(response.into_body().collect().await?.to_bytes(), "hello");
+//!
+//! let mut user = get();
+//! user.headers_mut().insert("authorization", "Basic QWRh".parse()?);
+//! assert!(!service.oneshot(user).await?.headers().contains_key("age"), "what may be one user's goes through");
+//! # Ok::<_, donjon_core::BoxError>(())
+//! # }).unwrap();
+//! ```
 
 mod body;
 mod capture;

@@ -1,5 +1,6 @@
 use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 
+use donjon_budget::Budget;
 use donjon_core::{Fresh, Ratio};
 use donjon_store::MemoryStore;
 use tower_layer::Layer;
@@ -120,7 +121,7 @@ impl<X, K, V, F, P, St> CacheLayer<X, K, V, F, P, St> {
     where
         St: Fresh,
     {
-        self.state = Arc::new(self.state.seeded(seed));
+        self.state = Arc::new(self.state.with_control(|control| control.with_seed(seed)));
         self
     }
 
@@ -156,6 +157,17 @@ impl<X, K, V, F, P, St> CacheLayer<X, K, V, F, P, St> {
     /// refresh is not started is served as it would be, and its refresh is left to the next call.
     pub fn max_refreshes(self, max: usize) -> Self {
         self.state.core().control.set_max_refreshes(max);
+        self
+    }
+
+    /// Refreshes are paid from the share of this budget, in which every call with a key puts its part: 2 % of them unless
+    /// said there. A refresh that is not paid for is not started. Unless said they are not paid for. It starts a state of
+    /// its own, as [`store`](Self::store) does.
+    pub fn budget(mut self, budget: &Budget) -> Self
+    where
+        St: Fresh,
+    {
+        self.state = Arc::new(self.state.with_control(|control| control.with_share(budget.share())));
         self
     }
 

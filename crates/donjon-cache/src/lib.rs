@@ -76,6 +76,7 @@ pub mod http;
 mod keep;
 mod layer;
 mod miss;
+mod observe;
 mod refresh;
 mod registry;
 mod service;

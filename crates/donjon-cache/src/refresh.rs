@@ -87,8 +87,8 @@ where
             if tasks.running.contains_key(key) || tasks.ended {
                 return None;
             }
-            // A share of the budget of extra load would be asked here.
-            if tasks.running.len() >= core.control.max_refreshes() || Handle::try_current().is_err() {
+            let room = tasks.running.len() < core.control.max_refreshes() && Handle::try_current().is_ok();
+            if !room || !core.control.pays() {
                 drop(tasks);
                 count(&counters.skipped_refreshes);
                 return None;

@@ -83,6 +83,7 @@ where
         let Some(key) = key else {
             return self.pass(request);
         };
+        core.control.deposit();
         let now = Instant::now();
         let looked = match core.store.lookup(&key, now) {
             Answer::Now(Ok(Lookup::Fresh(found))) if !core.control.is_due(&found, now) => {

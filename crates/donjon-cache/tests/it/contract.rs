@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use donjon_cache::CacheLayer;
 use donjon_core::Fresh;
-use donjon_test::{Http, Number, contract::Contract};
+use donjon_test::{Number, contract::Contract};
 
 use crate::support::by_number;
 
@@ -35,10 +35,12 @@ fn a_cache_with_stale_answers_and_refreshes_keeps_the_laws() {
 #[cfg(feature = "http")]
 #[test]
 fn a_cache_of_http_keeps_the_laws() {
+    use donjon_test::{Http, Streaming};
+
     Contract::new().check_fresh_over(Http::get(), CacheLayer::http).unwrap();
     // Without a key.
     Contract::new().scripts(16).check_fresh_over(Http::default(), CacheLayer::http).unwrap();
-    Contract::new().scripts(16).check_fresh_over(donjon_test::Streaming::new(), CacheLayer::http).unwrap();
+    Contract::new().scripts(16).check_fresh_over(Streaming::new(), CacheLayer::http).unwrap();
     // Every body is over the cap.
     Contract::new().scripts(16).check_fresh_over(Http::get(), || CacheLayer::http().body_cap(0)).unwrap();
 }

@@ -2,7 +2,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod behaviour;
+mod cancellation;
+mod compile;
 mod contract;
+mod cost;
+mod deadline;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod http_bodies;
+mod lifetime;
+mod refresh;
+mod remote;
+mod removal;
+mod sharing;
+mod stale;
+mod stampede;
 mod support;

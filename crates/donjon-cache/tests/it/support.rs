@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use donjon_cache::{Cache, CacheLayer};
+use donjon_core::{CallError, Phase, Reject, RejectionKind};
 use donjon_test::{Number, Probe, ProbeHandle, Reply};
 use tokio_test::{assert_pending, task::Spawn};
 use tower::{Layer, Service};
@@ -6,6 +9,7 @@ use tower::{Layer, Service};
 pub(crate) type ByNumber = fn(&u64) -> Option<u64>;
 pub(crate) type NumberLayer = CacheLayer<ByNumber, u64, u64>;
 pub(crate) type Cached = Cache<Probe<Number>, ByNumber, u64, u64>;
+pub(crate) type Result = std::result::Result<u64, CallError>;
 pub(crate) type Call = Spawn<<Cached as Service<u64>>::Future>;
 
 /// The key is the number itself.
@@ -40,4 +44,22 @@ pub(crate) fn pending(service: &Cached, n: u64, calls: usize) -> Vec<Call> {
         call
     });
     calls.collect()
+}
+
+/// Why and where a call was refused.
+pub(crate) fn refusal(result: Result) -> (RejectionKind, Phase) {
+    let error = result.expect_err("it was refused");
+    let rejection = error.as_rejection().expect("by a layer");
+    (rejection.kind(), rejection.phase())
+}
+
+pub(crate) const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Lets tasks run that were spawned, without any time passing.
+pub(crate) async fn settle() {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
 }
