@@ -7,7 +7,11 @@ use donjon_core::{ClassifyRejection, Fresh, Ratio};
 use tower_layer::Layer;
 
 use crate::{
-    Breaker, Handle, OnCancel, Throttle, Trip, circuit::Circuit, running::Link, settings::Settings, tally::Tally,
+    Breaker, Handle, OnCancel, Throttle, Trip,
+    circuit::Circuit,
+    settings::Settings,
+    shares::{Config, Shares},
+    tally::Tally,
 };
 
 /// Stops calling a service that fails: the recipe. See the [crate's documentation](crate) for an example.
@@ -24,7 +28,7 @@ pub struct BreakerLayer<C = ClassifyRejection> {
     backpressure: bool,
     bypass: bool,
     /// Made by the first application, so that the others allocate nothing.
-    link: OnceLock<Arc<Link<C>>>,
+    shares: OnceLock<Arc<Shares<C>>>,
 }
 
 /// What a circuit is made by.
@@ -83,7 +87,7 @@ impl<C> BreakerLayer<C> {
             on_cancel: OnCancel::Ignore,
             backpressure: false,
             bypass: false,
-            link: OnceLock::new(),
+            shares: OnceLock::new(),
         }
     }
 
@@ -136,7 +140,7 @@ impl<C> BreakerLayer<C> {
     /// What a call says of the service that was dropped before it had answered. Default: nothing.
     pub fn on_cancel(mut self, policy: OnCancel) -> Self {
         self.on_cancel = policy;
-        self.link = OnceLock::new();
+        self.shares = OnceLock::new();
         self
     }
 
@@ -147,7 +151,7 @@ impl<C> BreakerLayer<C> {
     /// throttle is always ready.
     pub fn backpressure(mut self) -> Self {
         self.backpressure = true;
-        self.link = OnceLock::new();
+        self.shares = OnceLock::new();
         self
     }
 
@@ -161,7 +165,7 @@ impl<C> BreakerLayer<C> {
             on_cancel: self.on_cancel,
             backpressure: self.backpressure,
             bypass: self.bypass,
-            link: OnceLock::new(),
+            shares: OnceLock::new(),
         }
     }
 
@@ -174,7 +178,7 @@ impl<C> BreakerLayer<C> {
     fn with(mut self, change: impl FnOnce(&mut Recipe)) -> Self {
         change(&mut self.recipe);
         self.circuit = Arc::new(self.recipe.circuit());
-        self.link = OnceLock::new();
+        self.shares = OnceLock::new();
         self
     }
 }
@@ -189,7 +193,7 @@ impl Default for BreakerLayer {
 impl<C: Clone> Fresh for BreakerLayer<C> {
     /// A circuit of its own: closed, nothing counted, the seed (if there is one) at its start.
     fn fresh(&self) -> Self {
-        Self { circuit: Arc::new(self.circuit.fresh()), link: OnceLock::new(), ..self.clone() }
+        Self { circuit: Arc::new(self.circuit.fresh()), shares: OnceLock::new(), ..self.clone() }
     }
 
     /// Lets everything through, and looks at nothing.
@@ -202,16 +206,16 @@ impl<S, C: Clone> Layer<S> for BreakerLayer<C> {
     type Service = Breaker<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let link = self.link.get_or_init(|| {
-            Arc::new(Link {
+        let shares = self.shares.get_or_init(|| {
+            Arc::new(Shares::new(Config {
                 circuit: Arc::clone(&self.circuit),
                 classify: self.classify.clone(),
                 on_cancel: self.on_cancel,
                 backpressure: self.backpressure,
                 bypass: self.bypass,
-            })
+            }))
         });
-        Breaker::new(inner, Arc::clone(link))
+        Breaker::new(inner, Arc::clone(shares))
     }
 }
 

@@ -78,6 +78,7 @@ mod layer;
 mod running;
 mod service;
 mod settings;
+mod shares;
 mod sync;
 mod tally;
 mod throttle;

@@ -8,17 +8,12 @@ use donjon_core::{Classify, ClassifyRejection, Reject};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::{
-    circuit::Refused,
-    future::ResponseFuture,
-    running::{Link, Running},
-    wait::Wait,
-};
+use crate::{circuit::Refused, future::ResponseFuture, running::Running, shares::Shares, wait::Wait};
 
 /// A service that is not called while it fails. Made by [`BreakerLayer`](crate::BreakerLayer).
 pub struct Breaker<S, C = ClassifyRejection> {
     inner: S,
-    link: Arc<Link<C>>,
+    shares: Arc<Shares<C>>,
     /// While it is not ready, with backpressure.
     wait: Option<Box<Wait>>,
 }
@@ -26,8 +21,8 @@ pub struct Breaker<S, C = ClassifyRejection> {
 // ===== impl Breaker =====
 
 impl<S, C> Breaker<S, C> {
-    pub(crate) const fn new(inner: S, link: Arc<Link<C>>) -> Self {
-        Self { inner, link, wait: None }
+    pub(crate) const fn new(inner: S, shares: Arc<Shares<C>>) -> Self {
+        Self { inner, shares, wait: None }
     }
 
     /// The service inside.
@@ -42,11 +37,11 @@ impl<S, C> Breaker<S, C> {
 
     /// Waits until a call would be let in.
     fn poll_gate(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.link.circuit.admits_all() {
+        if self.shares.config().circuit.admits_all() {
             self.wait = None;
             return Poll::Ready(());
         }
-        let wait = self.wait.get_or_insert_with(|| Box::new(Wait::new(Arc::clone(&self.link.circuit))));
+        let wait = self.wait.get_or_insert_with(|| Box::new(Wait::new(Arc::clone(&self.shares.config().circuit))));
         ready!(wait.poll(cx));
         self.wait = None;
         Poll::Ready(())
@@ -75,7 +70,8 @@ where
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        if self.link.backpressure && !self.link.bypass {
+        let config = self.shares.config();
+        if config.backpressure && !config.bypass {
             ready!(self.poll_gate(cx));
         }
         self.inner.poll_ready(cx)
@@ -83,14 +79,14 @@ where
 
     #[inline]
     fn call(&mut self, request: R) -> Self::Future {
-        let link = &*self.link;
-        if link.bypass {
+        let config = self.shares.config();
+        if config.bypass {
             return ResponseFuture::calling(self.inner.call(request), Running::free());
         }
-        match link.circuit.admit(Instant::now) {
+        match config.circuit.admit(Instant::now) {
             Ok(ticket) => {
-                let started = link.times().then(Instant::now);
-                let running = Running::new(Arc::clone(&self.link), ticket, started);
+                let started = config.times().then(Instant::now);
+                let running = Running::new(self.shares.take(), ticket, started);
                 ResponseFuture::calling(self.inner.call(request), running)
             }
             Err(refused) => self.refused(refused),
@@ -100,12 +96,12 @@ where
 
 impl<S: Clone, C> Clone for Breaker<S, C> {
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), Arc::clone(&self.link))
+        Self::new(self.inner.clone(), Arc::clone(&self.shares))
     }
 }
 
 impl<S: fmt::Debug, C> fmt::Debug for Breaker<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Breaker").field("inner", &self.inner).field("circuit", &self.link.circuit).finish()
+        f.debug_struct("Breaker").field("inner", &self.inner).field("circuit", &self.shares.config().circuit).finish()
     }
 }
