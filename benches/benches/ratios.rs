@@ -1,4 +1,4 @@
-//! Each layer and the usual stacks around a service that is ready at once, beside tower's own: nanoseconds a call for
+//! Each layer and the usual stacks around a service that is ready at once, beside tower's own or a peer's: nanoseconds a call for
 //! one caller, and for thirty-two tasks that share the layer on one worker thread and on two. Measured in turns, so that
 //! figures of one run compare; the table prints the cost over the bare service, and the ratio to the equivalent.
 //!
@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use donjon::{CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
+use donjon::{BreakerLayer, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
 use donjon_benches::{
     bare::Bare,
     hits,
@@ -21,6 +21,7 @@ use tower::{
     },
     util::rng::HasherRng,
 };
+use tower_resilience_circuitbreaker::CircuitBreakerLayer;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -117,6 +118,9 @@ fn subjects(bench: &mut impl Bench) {
     bench.with("deadline", DeadlineLayer::new(SECOND).layer(bare.clone()));
     bench.with("tower retry", tower::retry::RetryLayer::new(TowerPolicy::new()).layer(bare.clone()));
     bench.with("retry", RetryLayer::default().layer(bare.clone()));
+    let peer = CircuitBreakerLayer::builder().build().expect("the defaults are valid");
+    bench.with("tower-resilience breaker", peer.layer(bare.clone()));
+    bench.with("breaker", BreakerLayer::new().layer(bare.clone()));
     bench.with(
         "tower retry + limit + timeout",
         ServiceBuilder::new()
@@ -153,6 +157,7 @@ const CONTROLS: &[(&str, &str)] = &[
     ("limit", "tower limit"),
     ("timeout", "tower timeout"),
     ("retry", "tower retry"),
+    ("breaker", "tower-resilience breaker"),
     ("retry + limit + timeout", "tower retry + limit + timeout"),
     ("store hit", "quick_cache hit"),
 ];

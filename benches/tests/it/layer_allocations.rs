@@ -1,9 +1,9 @@
-//! On a request that is a number, limit, retry, timeout and deadline allocate nothing, alone or stacked, where nothing
-//! is queued or repeated; nor does a hit.
+//! On a request that is a number, limit, retry, timeout, breaker and deadline allocate nothing, alone or stacked, where
+//! nothing is queued or repeated; nor does a hit.
 
 use std::{fmt::Debug, pin::pin, time::Duration};
 
-use donjon::{CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
+use donjon::{BreakerLayer, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
 use donjon_benches::{bare::Bare, hits};
 use tower::{Service, ServiceBuilder, ServiceExt};
 
@@ -45,6 +45,7 @@ fn each_layer_alone_allocates_nothing() {
     assert_eq!(allocations(stack.clone().layer(ConcurrencyLimitLayer::new(1)).service(bare())), 0, "limit");
     assert_eq!(allocations(stack.clone().layer(RetryLayer::default()).service(bare())), 0, "retry");
     assert_eq!(allocations(stack.clone().layer(TimeoutLayer::new(SECOND)).service(bare())), 0, "timeout");
+    assert_eq!(allocations(stack.clone().layer(BreakerLayer::new()).service(bare())), 0, "breaker");
     assert_eq!(allocations(stack.layer(DeadlineLayer::new(SECOND)).service(bare())), 0, "deadline");
 }
 
@@ -53,6 +54,7 @@ fn the_layers_stacked_allocate_nothing() {
     let stack = ServiceBuilder::new()
         .layer(DeadlineLayer::new(SECOND))
         .layer(RetryLayer::default())
+        .layer(BreakerLayer::new())
         .layer(ConcurrencyLimitLayer::new(1))
         .layer(TimeoutLayer::new(SECOND))
         .service(bare());

@@ -279,3 +279,7 @@ fn has_room(settings: &Settings, probes: &[Probe], successes: u32) -> bool {
 fn after(from: Instant, time: Duration) -> Instant {
     from.checked_add(time).unwrap_or_else(|| from + FAR)
 }
+
+#[cfg(all(test, not(donjon_loom)))]
+#[path = "gate/tests.rs"]
+mod tests;

@@ -162,3 +162,7 @@ impl Score {
         }
     }
 }
+
+#[cfg(all(test, not(donjon_loom)))]
+#[path = "tally/tests.rs"]
+mod tests;

@@ -159,8 +159,9 @@ impl TimeWindow {
     const BUCKETS: u32 = 10;
     /// The steps of an epoch are so far from those of the one before that no bucket is taken for one of the other.
     const EPOCH_STEPS: u32 = 64;
-    /// A bucket that is ahead by less than this is of a later epoch; by more, the numbers have begun anew.
-    const AHEAD: u32 = 1 << 16;
+    /// A bucket that is ahead by less than this is of a later epoch, one of the next sixteen; by more, it is old, and the
+    /// numbers have begun anew since.
+    const AHEAD: u32 = 16 * Self::EPOCH_STEPS;
     /// In which parts of a millisecond times are added up.
     const PARTS: u128 = 10;
 
@@ -259,3 +260,7 @@ impl Bucket {
         Self { calls: zero(), failures: zero(), slow: zero(), took: zero() }
     }
 }
+
+#[cfg(all(test, not(donjon_loom)))]
+#[path = "window/tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@
 pub(crate) struct Word(pub(crate) u64);
 
 /// The state, as far as a call must know. The order is that of the numbers in the word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Closed,
     Open,
