@@ -170,7 +170,7 @@ impl Circuit {
         let mut inner = lock(&self.inner);
         let asked = inner.gate.ask(now, self.entropy.next_u64());
         let epoch = inner.gate.epoch();
-        self.publish(&inner.gate);
+        self.publish(&inner.gate, Some(now));
         match asked {
             Asked::Closed => Ok(Ticket::Closed(epoch)),
             Asked::Probe(id) => Ok(Ticket::Probe { epoch, id }),
@@ -228,7 +228,7 @@ impl Circuit {
             let now = clock();
             let mut inner = lock(&self.inner);
             inner.gate.trip(epoch, now, retry_after, self.entropy.next_u64());
-            self.publish(&inner.gate);
+            self.publish(&inner.gate, Some(now));
         }
         tallied != Tallied::Late
     }
@@ -236,7 +236,7 @@ impl Circuit {
     fn judge(&self, epoch: u32, id: u32, verdict: Verdict, now: Instant) -> bool {
         let mut inner = lock(&self.inner);
         let counted = inner.gate.judge(epoch, id, verdict, now, self.entropy.next_u64());
-        self.publish(&inner.gate);
+        self.publish(&inner.gate, Some(now));
         let waiters = mem::take(&mut inner.waiters);
         drop(inner);
         wake(waiters);
@@ -246,7 +246,7 @@ impl Circuit {
     pub(crate) fn command(&self, command: Command) {
         let mut inner = lock(&self.inner);
         inner.gate.command(command);
-        self.publish(&inner.gate);
+        self.publish(&inner.gate, None);
         let waiters = mem::take(&mut inner.waiters);
         drop(inner);
         wake(waiters);
@@ -268,7 +268,7 @@ impl Circuit {
         let waker = waker.clone();
         let mut inner = lock(&self.inner);
         let look = inner.gate.look(now, self.entropy.next_u64());
-        self.publish(&inner.gate);
+        self.publish(&inner.gate, Some(now));
         let mut old = None;
         if look != Look::Admits {
             let key = *key.get_or_insert_with(|| {
@@ -305,13 +305,15 @@ impl Circuit {
         Word(self.word.load(Acquire)).kind()
     }
 
-    /// Under the lock: tells the word what the gate has become.
-    fn publish(&self, gate: &Gate) {
+    /// Under the lock: tells the word what the gate has become now. The operator, who opens for no time, needs no clock.
+    fn publish(&self, gate: &Gate, now: Option<Instant>) {
         let word = Word(self.word.load(Relaxed));
         if (word.kind(), word.epoch()) == (gate.kind(), gate.epoch()) {
             return;
         }
-        if gate.kind() == Kind::Open {
+        if let (Kind::Open, Some(now)) = (gate.kind(), now) {
+            // The origin is not to be what lies ahead.
+            self.elapsed(now);
             let until = gate.until().map_or(UNTIL_TOLD, |until| {
                 u64::try_from(self.elapsed(until).as_nanos()).unwrap_or(UNTIL_TOLD).min(UNTIL_TOLD - 1)
             });
@@ -350,3 +352,7 @@ fn wake(waiters: BTreeMap<u64, Waker>) {
         resume_unwind(panic);
     }
 }
+
+#[cfg(all(test, not(donjon_loom)))]
+#[path = "circuit/tests.rs"]
+mod tests;
