@@ -94,7 +94,7 @@ async fn refreshed_ahead_nobody_waits_and_nothing_is_stale() {
 #[tokio::test(start_paused = true)]
 async fn without_it_some_wait_or_get_what_is_stale() {
     let plain = row(layer(), 5, poisson(1)).await;
-    assert!(plain.recomputes < 1.0 && plain.blocked / 5 > 200, "{} {}", plain.recomputes, plain.blocked);
+    assert!(plain.recomputes <= 1.0 && plain.blocked / 5 > 200, "{} {}", plain.recomputes, plain.blocked);
     let stale = row(layer().stale_while_revalidate(Duration::from_secs(10)), 5, poisson(1)).await;
-    assert!(stale.recomputes < 1.0 && stale.blocked == 0 && stale.stale / 5 > 200, "{}", stale.stale);
+    assert!(stale.recomputes <= 1.0 && stale.blocked == 0 && stale.stale / 5 > 200, "{}", stale.stale);
 }
