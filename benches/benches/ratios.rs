@@ -4,16 +4,18 @@
 //!
 //! `cargo bench -p donjon-benches --bench ratios`, and with `-- hit` only the rows whose names have that in them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use donjon::{BreakerLayer, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
+use donjon::{
+    BreakerLayer, CacheLayer, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer,
+};
 use donjon_benches::{
     bare::Bare,
     hits,
     interleaved::{Subject, measure},
 };
 use tower::{
-    BoxError, Layer, Service, ServiceBuilder,
+    BoxError, Layer, Service, ServiceBuilder, ServiceExt,
     retry::{
         Policy,
         backoff::{Backoff, ExponentialBackoffMaker, MakeBackoff},
@@ -24,6 +26,7 @@ use tower::{
 use tower_resilience_circuitbreaker::CircuitBreakerLayer;
 
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Tower's retry as its documentation composes it: exponential backoff and a budget.
 #[derive(Clone)]
@@ -146,10 +149,33 @@ fn subjects(bench: &mut impl Bench) {
             .layer(TimeoutLayer::new(SECOND))
             .service(bare.clone()),
     );
-    bench.with("coalesce leader", CoalesceLayer::new(|n: &u64| Some(*n)).layer(bare));
     bench.with("clock", hits::clock());
     bench.with("quick_cache hit", hits::engine());
     bench.with("store hit", hits::store());
+    let values = bare.clone().map_response(Arc::new);
+    bench.with("cache hit", CacheLayer::new(|n: &u64| Some(n % hits::KEYS)).ttl(HOUR).layer(values.clone()));
+    bench.with("cache hit, one key", CacheLayer::new(|_: &u64| Some(7_u64)).ttl(HOUR).layer(values));
+    bench.with("coalesce leader", CoalesceLayer::new(hits::new_key).layer(bare.clone()));
+    bench.with("cache miss", CacheLayer::new(hits::new_key).ttl(HOUR).layer(bare.clone()));
+    bench.with(
+        "cache miss + retry + limit + timeout",
+        ServiceBuilder::new()
+            .layer(CacheLayer::new(hits::new_key).ttl(HOUR))
+            .layer(RetryLayer::default())
+            .layer(ConcurrencyLimitLayer::new(1024))
+            .layer(TimeoutLayer::new(SECOND))
+            .service(bare.clone()),
+    );
+    bench.with(
+        "deadline + cache miss + retry + limit + timeout",
+        ServiceBuilder::new()
+            .layer(DeadlineLayer::new(SECOND))
+            .layer(CacheLayer::new(hits::new_key).ttl(HOUR))
+            .layer(RetryLayer::default())
+            .layer(ConcurrencyLimitLayer::new(1024))
+            .layer(TimeoutLayer::new(SECOND))
+            .service(bare),
+    );
 }
 
 /// The rows that are compared, by name: ours, and its control.
@@ -160,6 +186,7 @@ const CONTROLS: &[(&str, &str)] = &[
     ("breaker", "tower-resilience breaker"),
     ("retry + limit + timeout", "tower retry + limit + timeout"),
     ("store hit", "quick_cache hit"),
+    ("cache hit", "quick_cache hit"),
 ];
 
 fn main() {

@@ -1,10 +1,14 @@
 //! What a cache hit is made of, each as a service: reading the clock, looking into the bare engine, looking into the
-//! store with a freshness check. Of 1,024 keys, all of them there.
+//! store with a freshness check. Of 1,024 keys, all of them there. And keys that are never there.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     future::{Ready, ready},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -63,4 +67,16 @@ pub fn store() -> Answers<impl FnMut(u64) -> Option<Arc<u64>> + Clone + Send + S
         assert!(store.insert(key, entry).is_kept());
     }
     Answers(move |key| store.get(&(key % KEYS), Instant::now()).fresh().map(|found| found.into_value()))
+}
+
+/// A key that no call had before: for misses alone.
+#[must_use]
+pub fn new_key(_: &u64) -> Option<u64> {
+    static THREADS: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static NEXT: Cell<u64> = Cell::new(THREADS.fetch_add(1, Relaxed) << 40);
+    }
+    let key = NEXT.get();
+    NEXT.set(key + 1);
+    Some(key)
 }

@@ -3,7 +3,9 @@
 
 use std::{fmt::Debug, pin::pin, time::Duration};
 
-use donjon::{BreakerLayer, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
+use donjon::{
+    BreakerLayer, CacheLayer, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer,
+};
 use donjon_benches::{bare::Bare, hits};
 use tower::{Service, ServiceBuilder, ServiceExt};
 
@@ -72,4 +74,26 @@ fn a_hit_of_the_store_allocates_nothing() {
 fn coalescing_allocates_twice_for_a_call_that_nobody_joins() {
     let coalesced = ServiceBuilder::new().layer(CoalesceLayer::new(|n: &u64| Some(*n))).service(bare());
     assert_eq!(allocations(coalesced), 200);
+}
+
+#[test]
+fn a_hit_of_the_cache_allocates_nothing() {
+    let values = bare().map_response(std::sync::Arc::new);
+    let cached = ServiceBuilder::new().layer(CacheLayer::new(|n: &u64| Some(n % 100))).service(values);
+    assert_eq!(allocations(cached), 0);
+}
+
+/// The entry of the call and the box of what runs; the store has made its room.
+#[test]
+fn a_miss_of_the_cache_allocates_twice_alone_and_in_a_stack() {
+    let cache = || CacheLayer::new(hits::new_key).capacity(64);
+    assert_eq!(allocations(ServiceBuilder::new().layer(cache()).service(bare())), 200);
+    let stack = ServiceBuilder::new()
+        .layer(DeadlineLayer::new(SECOND))
+        .layer(cache())
+        .layer(RetryLayer::default())
+        .layer(ConcurrencyLimitLayer::new(1))
+        .layer(TimeoutLayer::new(SECOND))
+        .service(bare());
+    assert_eq!(allocations(stack), 200);
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Parser;
 
 /// Makes many JSON calls to an unreliable upstream: first with a client alone, then through a stack of deadline,
-/// retry, concurrency limit and attempt timeout. Or, with --urls, makes your own calls through that stack.
+/// cache, retry, concurrency limit and attempt timeout. Or, with --urls, makes your own calls through that stack.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub(crate) struct Cli {
@@ -40,6 +40,14 @@ pub(crate) struct Cli {
     /// How long one attempt may take
     #[arg(long, default_value = "1s", value_parser = duration)]
     pub(crate) attempt_timeout: Duration,
+
+    /// For how long an answer is given again; 0 for no cache
+    #[arg(long, default_value = "500ms", value_parser = duration)]
+    pub(crate) cache_ttl: Duration,
+
+    /// For how long after that it is given if there is no better one, while the next one is asked for; 0 for not at all
+    #[arg(long, default_value = "30s", value_parser = duration)]
+    pub(crate) stale: Duration,
 
     /// Moves everything that is random: arrivals, URLs, the fate of each call, jitter
     #[arg(long, default_value_t = 1)]
@@ -118,6 +126,7 @@ mod tests {
         assert_eq!((cli.calls, cli.rate, cli.concurrency, cli.fail_rate), (1_000, 200.0, 10, 0.2));
         let times = (cli.outage_at, cli.outage, cli.deadline);
         assert_eq!(times, (Duration::from_secs(2), Duration::from_secs(2), Duration::from_secs(5)));
+        assert_eq!((cli.cache_ttl, cli.stale), (Duration::from_millis(500), Duration::from_secs(30)));
     }
 
     #[test]

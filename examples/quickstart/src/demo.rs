@@ -64,8 +64,7 @@ async fn stack(cli: &Cli, interrupt: &mut Interrupt) -> Result<Figures, Fault> {
     let upstream = start(cli).await?;
     let way = Stack::new(Settings::from(cli)).base(&upstream.base()).map_err(|e| Fault::failed("the base URL", e))?;
     let tally = load("stack", cli, &way, &upstream, interrupt).await;
-    let (max_permits, rejections) = (way.max_permits(), way.rejections());
-    Ok(Figures { max_permits, rejections, ..Figures::new(&tally, &upstream.counts(), cli.deadline) })
+    Ok(way.figures(Figures::new(&tally, &upstream.counts(), cli.deadline)))
 }
 
 /// An upstream of its own for each way: same fates, counts from zero.

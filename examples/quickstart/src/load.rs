@@ -1,6 +1,6 @@
 //! Offers calls when they are due, whether or not the calls before them have been answered.
 
-use std::{pin::pin, time::Duration};
+use std::{collections::HashMap, pin::pin, time::Duration};
 
 use tokio::{
     task::JoinSet,
@@ -18,6 +18,8 @@ use crate::{
 /// A call that has its result.
 struct Finished {
     id: u64,
+    item: usize,
+    due: Instant,
     latency: Duration,
     done: Done,
 }
@@ -37,6 +39,8 @@ pub(crate) async fn offer<W: Way>(
     let mut running = JoinSet::new();
     let mut arrivals = arrivals.peekable();
     let mut timer = pin!(sleep_until(start));
+    // When each item was first answered.
+    let mut known: HashMap<usize, Instant> = HashMap::new();
     loop {
         let due = arrivals.peek().map(|arrival| start + arrival.at);
         if due.is_none() && running.is_empty() {
@@ -58,8 +62,13 @@ pub(crate) async fn offer<W: Way>(
             }
             Some(finished) = running.join_next() => {
                 // A call that panicked has no result: it shows as lost.
-                if let Ok(Finished { id, latency, done }) = finished {
+                if let Ok(Finished { id, item, due, latency, done }) = finished {
                     progress.done(done.result.is_ok());
+                    if done.result.is_ok() {
+                        known.entry(item).or_insert_with(Instant::now);
+                    } else if known.get(&item).is_some_and(|answered| *answered < due) {
+                        tally.was_known();
+                    }
                     tally.done(id, latency, done);
                 }
             }
@@ -73,8 +82,9 @@ pub(crate) async fn offer<W: Way>(
 }
 
 async fn one<W: Way>(way: W, due: Instant, arrival: Arrival) -> Finished {
-    let done = way.call(arrival.id, arrival.item, due).await;
-    Finished { id: arrival.id, latency: due.elapsed(), done }
+    let Arrival { id, item, .. } = arrival;
+    let done = way.call(id, item, due).await;
+    Finished { id, item, due, latency: due.elapsed(), done }
 }
 
 #[cfg(test)]

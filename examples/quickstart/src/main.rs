@@ -25,6 +25,7 @@ mod result_line;
 mod seed;
 mod sent;
 mod socket;
+mod source;
 mod stack;
 mod table;
 mod tally;

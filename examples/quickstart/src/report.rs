@@ -30,13 +30,19 @@ pub(crate) struct Figures {
     pub(crate) failed: u64,
     /// Calls without exactly one result.
     pub(crate) lost: u64,
-    /// Calls sent inward: all of them, without a cache.
+    /// Calls that went further than the cache, those included that it made to refresh what it had; all of them, without
+    /// one.
     pub(crate) misses: u64,
     /// Calls whose head the upstream has read: its own count.
     pub(crate) upstream_calls: u64,
+    /// Calls answered by the cache alone.
     pub(crate) cache_hits: u64,
+    /// Calls that waited for the same call of another one.
     pub(crate) coalesced: u64,
+    /// Calls answered by what was older than it should be.
     pub(crate) stale: u64,
+    /// Calls that failed though their URL had been answered before they were due.
+    pub(crate) failed_known: u64,
     /// Times that a call was sent after its first.
     pub(crate) retries: u64,
     /// Calls and attempts that a layer refused.
@@ -85,6 +91,7 @@ impl Figures {
             calls: tally.calls(),
             answered: tally.answered(),
             failed: tally.failed(),
+            failed_known: tally.failed_known(),
             lost,
             misses: tally.calls(),
             retries: tally.retries(),

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::source::Source;
+
 /// A result as it is written.
 #[derive(Debug, Serialize)]
 pub(crate) struct ResultLine<'a> {
@@ -26,13 +28,6 @@ pub(crate) struct ResultLine<'a> {
     pub(crate) ms: f64,
 }
 
-/// Where an answer came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Source {
-    Upstream,
-}
-
 /// The same JSON on one line.
 ///
 /// A line break can only stand between two tokens, never inside of one, so a space in its place changes nothing.
@@ -47,7 +42,8 @@ pub(crate) fn on_one_line(json: Box<RawValue>) -> Box<RawValue> {
 mod tests {
     use serde_json::value::RawValue;
 
-    use super::{ResultLine, Source, on_one_line};
+    use super::{ResultLine, on_one_line};
+    use crate::source::Source;
 
     #[test]
     fn a_body_is_embedded_as_it_is_but_on_one_line() {

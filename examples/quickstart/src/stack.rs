@@ -1,10 +1,17 @@
-//! The stack: deadline, retry, limit, attempt timeout, transport.
+//! The stack: deadline, cache, retry, limit, attempt timeout, transport.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use donjon::{
-    BoxJsonClient, CallError, CollectLayer, ConcurrencyLimitLayer, Deadline, DeadlineLayer, JsonClient, JsonError,
-    Reject, RejectionKind, RetryLayer, TimeoutLayer, Transport, concurrency_limit::Handle, json::JsonErrorKind,
+    BoxJsonClient, CacheLayer, CallError, CollectLayer, ConcurrencyLimitLayer, Deadline, DeadlineLayer, Fresh,
+    JsonClient, JsonError, Reject, RejectionKind, RetryLayer, TimeoutLayer, Transport, client::CacheHandle,
+    concurrency_limit::Handle, json::JsonErrorKind, retry::RetryHandle,
 };
 use http::HeaderName;
 use tokio::time::Instant;
@@ -14,8 +21,10 @@ use crate::{
     cli::Cli,
     item::Item,
     kinds::transport_kind,
+    report::Figures,
     seed::{self, Stream},
     sent,
+    source::stamp,
     upstream::{ATTEMPT, CALL_ID},
     way::{Done, Kind, Way, status_kind},
 };
@@ -31,15 +40,22 @@ pub(crate) struct Settings {
     pub(crate) deadline: Duration,
     /// For one attempt.
     pub(crate) attempt_timeout: Duration,
+    /// For how long an answer is given again; zero: there is no cache.
+    pub(crate) cache_ttl: Duration,
+    /// For how long after that it is given while there is no better one.
+    pub(crate) stale: Duration,
     /// Of the jitter.
     pub(crate) seed: u64,
 }
 
-/// A JSON client over the stack, and the end of its limit that an operator holds.
+/// A JSON client over the stack, and those ends of its layers that an operator holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Stack {
     pub(crate) api: BoxJsonClient,
     limit: Handle,
+    cache: CacheHandle,
+    retry: RetryHandle,
+    sent: Arc<AtomicU64>,
     deadline: Duration,
 }
 
@@ -53,6 +69,8 @@ impl From<&Cli> for Settings {
             queue: (cli.rate * cli.deadline.as_secs_f64()).ceil() as usize,
             deadline: cli.deadline,
             attempt_timeout: cli.attempt_timeout,
+            cache_ttl: cli.cache_ttl,
+            stale: cli.stale,
             seed: seed::seed_of(cli.seed, Stream::Jitter),
         }
     }
@@ -65,16 +83,33 @@ impl Stack {
         let limit = ConcurrencyLimitLayer::http(settings.concurrency).queue(settings.queue).max_wait(settings.deadline);
         // The bound on connections must not be the tighter one.
         let transport = Transport::builder().connections_per_host(settings.concurrency.max(100)).build();
+        let cache = CacheLayer::http().ttl(settings.cache_ttl).stale_while_revalidate(settings.stale);
+        let cache = if settings.cache_ttl.is_zero() { cache.bypass() } else { cache };
+        let retry = RetryLayer::http().seed(settings.seed).attempt_header(HeaderName::from_static(ATTEMPT));
+        let sent = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&sent);
         let stack = ServiceBuilder::new()
             .layer(DeadlineLayer::http(settings.deadline))
-            .layer(RetryLayer::http().seed(settings.seed).attempt_header(HeaderName::from_static(ATTEMPT)))
+            .layer(cache.clone())
+            .map_response(stamp)
+            .layer(retry.clone())
             .layer(limit.clone())
             .layer(TimeoutLayer::http(settings.attempt_timeout))
             .layer(CollectLayer::new())
-            .map_request(sent::count)
+            .map_request(move |request| {
+                counted.fetch_add(1, Relaxed);
+                sent::count(request)
+            })
             .map_err(CallError::from)
             .service(transport);
-        Self { api: JsonClient::new(stack).boxed(), limit: limit.handle(), deadline: settings.deadline }
+        Self {
+            api: JsonClient::new(stack).boxed(),
+            limit: limit.handle(),
+            cache: cache.handle(),
+            retry: retry.handle(),
+            sent,
+            deadline: settings.deadline,
+        }
     }
 
     /// With this base URL.
@@ -83,15 +118,24 @@ impl Stack {
         Ok(self)
     }
 
-    /// The most attempts that were ever in flight.
-    pub(crate) fn max_permits(&self) -> u64 {
-        self.limit.stats().max_in_flight as u64
+    /// How often something was sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Relaxed)
     }
 
-    /// Attempts that the limit refused, at once or after a wait.
-    pub(crate) fn rejections(&self) -> u64 {
-        let stats = self.limit.stats();
-        stats.refused + stats.timed_out
+    /// These figures with what the layers have counted.
+    pub(crate) fn figures(&self, results: Figures) -> Figures {
+        let (limit, cache) = (self.limit.stats(), self.cache.stats());
+        Figures {
+            misses: (cache.misses + cache.bypassed + cache.refreshes).saturating_sub(cache.coalesced),
+            cache_hits: cache.hits,
+            coalesced: cache.coalesced,
+            stale: cache.stale + cache.rescued,
+            retries: self.retry.stats().retries,
+            max_permits: limit.max_in_flight as u64,
+            rejections: limit.refused + limit.timed_out,
+            ..results
+        }
     }
 }
 

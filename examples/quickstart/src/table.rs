@@ -27,6 +27,10 @@ pub(crate) fn table(ways: &[(&str, &Figures)], upstream: Upstream) -> String {
     for kind in kinds {
         row(&format!("  {kind}"), &|f| f.errors.get(kind).map_or_else(|| "-".into(), u64::to_string));
     }
+    row("  of URLs answered before", &|f| f.failed_known.to_string());
+    row("from the cache", &|f| with_share(f.cache_hits, f.calls));
+    row("with the call of another", &|f| f.coalesced.to_string());
+    row("stale", &|f| f.stale.to_string());
     row("upstream calls", &|f| with_factor(f.upstream_calls, f.misses));
     row("retries", &|f| f.retries.to_string());
     row("rejections", &|f| f.rejections.to_string());

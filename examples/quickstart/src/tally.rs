@@ -13,6 +13,7 @@ pub(crate) struct Tally {
     results: Vec<u8>,
     answered: u64,
     failed: u64,
+    failed_known: u64,
     retries: u64,
     errors: BTreeMap<Kind, u64>,
     /// In microseconds; from when the call was due to its result.
@@ -28,6 +29,7 @@ impl Tally {
             results: Vec::new(),
             answered: 0,
             failed: 0,
+            failed_known: 0,
             retries: 0,
             errors: BTreeMap::new(),
             latencies: Histogram::new(3).expect("three digits are within one to five"),
@@ -84,6 +86,16 @@ impl Tally {
     /// Calls that failed.
     pub(crate) fn failed(&self) -> u64 {
         self.failed
+    }
+
+    /// One of the calls that failed was for a URL that had been answered before.
+    pub(crate) fn was_known(&mut self) {
+        self.failed_known += 1;
+    }
+
+    /// Calls that failed though their URL had been answered before.
+    pub(crate) fn failed_known(&self) -> u64 {
+        self.failed_known
     }
 
     /// Calls without exactly one result.

@@ -1,6 +1,6 @@
 //! `--urls`: the calls of a file or of standard input, through the stack, one line of result each.
 
-use std::{io, path::Path, process::ExitCode};
+use std::{io, path::Path, process::ExitCode, time::Duration};
 
 use donjon::{
     Call,
@@ -25,8 +25,9 @@ use crate::{
     output::Output,
     progress::Progress,
     report::{Figures, ReportFile, UrlsReport, rounded},
-    result_line::{ResultLine, Source, on_one_line},
+    result_line::{ResultLine, on_one_line},
     sent,
+    source::Source,
     stack::{Settings, Stack, kind},
     table::{Upstream, table},
     tally::Tally,
@@ -43,7 +44,7 @@ enum Input {
 /// A call that has its result.
 struct Finished {
     id: u64,
-    latency: std::time::Duration,
+    latency: Duration,
     done: Done,
     line: Vec<u8>,
 }
@@ -51,7 +52,6 @@ struct Finished {
 /// What has come of the input so far.
 struct Progressed {
     tally: Tally,
-    sent: u64,
     bad_lines: u64,
     broken: bool,
 }
@@ -74,17 +74,13 @@ pub(crate) async fn run(cli: &Cli, path: &Path) -> Result<ExitCode, Fault> {
 
     let stack = Stack::new(Settings { queue: window(cli), ..Settings::from(cli) });
     let progress = Progress::new("urls", None, None);
-    let mut so_far = Progressed { tally: Tally::new(), sent: 0, bad_lines: 0, broken: false };
+    let mut so_far = Progressed { tally: Tally::new(), bad_lines: 0, broken: false };
     make_calls(cli, &stack, input, &output, &progress, &mut interrupt, &mut so_far).await;
     drop(progress);
 
-    let Progressed { tally, sent, bad_lines, broken } = so_far;
-    let figures = Figures {
-        upstream_calls: sent,
-        rejections: stack.rejections(),
-        max_permits: stack.max_permits(),
-        ..Figures::of_results(&tally, cli.deadline)
-    };
+    let Progressed { tally, bad_lines, broken } = so_far;
+    let figures = Figures { upstream_calls: stack.sent(), ..Figures::of_results(&tally, cli.deadline) };
+    let figures = stack.figures(figures);
     aside::say(table(&[("stack", &figures)], Upstream::Foreign).trim_end());
     if bad_lines > 0 {
         aside::say(format_args!("bad lines, skipped: {bad_lines}"));
@@ -124,7 +120,6 @@ async fn make_calls(
                 // A call that panicked has no result: it shows as lost.
                 let Ok(Finished { id, latency, done, line }) = finished else { continue };
                 progress.done(done.result.is_ok());
-                so_far.sent += u64::from(done.attempts);
                 so_far.tally.done(id, latency, done);
                 if !output.line(line).await {
                     break;
@@ -134,7 +129,7 @@ async fn make_calls(
                 Some(Input::Job(number, job)) => {
                     let id = so_far.tally.calls();
                     so_far.tally.offered();
-                    running.spawn(call(stack.clone(), id, number, job));
+                    running.spawn(call(stack.clone(), cli.cache_ttl, id, number, job));
                 }
                 Some(Input::Bad(number, what)) => {
                     so_far.bad_lines += 1;
@@ -176,7 +171,7 @@ async fn read(input: impl AsyncBufRead + Unpin, found: mpsc::Sender<Input>) {
     }
 }
 
-async fn call(stack: Stack, id: u64, number: u64, job: Job) -> Finished {
+async fn call(stack: Stack, ttl: Duration, id: u64, number: u64, job: Job) -> Finished {
     let began = Instant::now();
     let mut call = Call::<Reply<Box<RawValue>>>::url(job.method.clone(), job.url.clone());
     if let Some(body) = &job.body {
@@ -187,6 +182,10 @@ async fn call(stack: Stack, id: u64, number: u64, job: Job) -> Finished {
     let (result, attempts) = sent::counting(stack.api.send(call)).await;
     let latency = began.elapsed();
 
+    let source = match &result {
+        Ok(reply) => Source::of(reply.headers(), began, attempts, ttl),
+        Err(_) => Source::Upstream,
+    };
     let (status, body, error) = match result {
         Ok(reply) => (Some(reply.status()), Ok(on_one_line(reply.into_body())), None),
         Err(error) => (error.status(), Err(format!("{error:#}{}", given_up(&retries))), Some(kind(&error))),
@@ -199,7 +198,7 @@ async fn call(stack: Stack, id: u64, number: u64, job: Job) -> Finished {
         body: body.as_deref().ok(),
         error: body.as_ref().err().map(String::as_str),
         attempts,
-        source: Source::Upstream,
+        source,
         ms: rounded(latency.as_secs_f64() * 1_000.0),
     };
     let line = serde_json::to_vec(&line).expect("numbers, text and JSON can be written as JSON");

@@ -4,9 +4,9 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::program::report;
+use crate::program::{Finished, report as cached_report};
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "calls",
     "answered",
     "failed",
@@ -16,6 +16,7 @@ const KEYS: [&str; 19] = [
     "cache_hits",
     "coalesced",
     "stale",
+    "failed_known",
     "retries",
     "rejections",
     "errors",
@@ -55,7 +56,6 @@ fn sound(way: &Value, calls: u64) {
     assert_eq!(count(way, "calls"), calls);
     assert_eq!(count(way, "answered") + count(way, "failed") + count(way, "lost"), calls, "{way}");
     assert_eq!(count(way, "lost"), 0, "{way}");
-    assert_eq!(count(way, "misses"), calls, "nothing is cached");
     let kinds: u64 = way["errors"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
     assert_eq!(kinds, count(way, "failed"), "each failure says why: {way}");
     assert!(count(way, "max_permits") <= 10, "{way}");
@@ -64,9 +64,60 @@ fn sound(way: &Value, calls: u64) {
     assert!(ms(way, "p50_ms") <= ms(way, "p99_ms") && ms(way, "p99_ms") <= ms(way, "max_ms"), "{way}");
     assert_eq!(count(way, "deadline_ms"), 5_000);
     assert!(ms(way, "max_ms") <= 5_000.0, "nothing is later than its deadline: {way}");
+}
+
+/// What holds besides where nothing is cached.
+fn uncached(way: &Value, calls: u64) {
+    sound(way, calls);
+    assert_eq!(count(way, "misses"), calls, "{way}");
     for key in ["cache_hits", "coalesced", "stale"] {
-        assert_eq!(count(way, key), 0);
+        assert_eq!(count(way, key), 0, "{way}");
     }
+}
+
+/// A run of both ways without a cache.
+fn report(name: &str, args: &[&str]) -> (Finished, Value) {
+    cached_report(name, &[args, &["--cache-ttl", "0"]].concat())
+}
+
+#[test]
+fn with_a_cache_every_url_answered_before_is_answered_in_the_outage_stale_if_need_be() {
+    thread::scope(|scope| {
+        for seed in ["1", "2"] {
+            scope.spawn(move || outage_behind_a_cache(seed));
+        }
+    });
+}
+
+fn outage_behind_a_cache(seed: &str) {
+    let args = ["--calls", "1200", "--rate", "400", "--outage-at", "1s", "--outage", "1s", "--seed", seed];
+    let (finished, report) = cached_report(&format!("cached-{seed}"), &args);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let (naive, stack) = (&report["naive"], &report["stack"]);
+    uncached(naive, 1200);
+    sound(stack, 1200);
+    assert!(count(naive, "failed_known") > 100, "{naive}");
+    assert_eq!(count(stack, "failed_known"), 0, "every URL answered before is answered: {stack}");
+    for key in ["cache_hits", "stale"] {
+        assert!(count(stack, key) > 100, "{key}: {stack}");
+    }
+    let by_the_cache = count(stack, "cache_hits") + count(stack, "coalesced") + count(stack, "stale");
+    assert!(by_the_cache <= 1200 && count(stack, "misses") < 1200 * 3 / 4, "{stack}");
+    assert!(count(stack, "upstream_calls") < count(naive, "upstream_calls"), "{stack}");
+    for line in ["from the cache", "with the call of another", "stale"] {
+        assert!(finished.stdout.lines().any(|l| l.starts_with(line)), "{}", finished.stdout);
+    }
+}
+
+#[test]
+fn many_that_ask_for_the_same_at_once_are_one_call() {
+    let args = ["--calls", "400", "--rate", "100000", "--fail-rate", "0", "--outage", "0"];
+    let (finished, report) = cached_report("coalesced", &args);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let stack = &report["stack"];
+    sound(stack, 400);
+    assert_eq!((count(stack, "answered"), count(stack, "upstream_calls")), (400, count(stack, "misses")), "{stack}");
+    assert!(count(stack, "coalesced") > 100 && count(stack, "misses") <= 200, "there are 200 URLs: {stack}");
 }
 
 #[test]
@@ -84,8 +135,8 @@ fn fair(seed: &str) {
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert_eq!(sorted(&keys(&report)), ["naive", "stack"]);
     let (naive, stack) = (&report["naive"], &report["stack"]);
-    sound(naive, 600);
-    sound(stack, 600);
+    uncached(naive, 600);
+    uncached(stack, 600);
 
     assert_eq!(count(naive, "upstream_calls"), 600, "{naive}");
     // 30 % fail; four standard deviations.
@@ -118,8 +169,8 @@ fn an_outage_costs_at_most_the_bucket() {
     let (finished, report) = report("outage", &args);
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let (naive, stack) = (&report["naive"], &report["stack"]);
-    sound(naive, 900);
-    sound(stack, 900);
+    uncached(naive, 900);
+    uncached(stack, 900);
     assert!(count(naive, "outage.upstream_calls") > 200, "{naive}");
     assert_eq!(count(naive, "outage.upstream_calls"), count(naive, "outage.first_attempts"));
     assert_eq!(naive["errors"]["connection-reset"], naive["failed"], "an outage is a reset: {naive}");
@@ -152,7 +203,7 @@ fn an_upstream_without_faults_needs_no_second_attempt() {
         report("good", &["--calls", "200", "--rate", "100000", "--fail-rate", "0", "--outage", "0"]);
     assert_eq!(finished.code, Some(0), "{finished:?}");
     for way in [&report["naive"], &report["stack"]] {
-        sound(way, 200);
+        uncached(way, 200);
         assert_eq!(count(way, "answered"), 200, "{way}");
         assert_eq!(count(way, "upstream_calls"), 200, "{way}");
         assert_eq!(count(way, "max_permits"), 10, "they come all at once: {way}");
@@ -166,5 +217,5 @@ fn an_upstream_without_faults_needs_no_second_attempt() {
 fn no_calls_are_an_empty_table() {
     let (finished, report) = report("none", &["--calls", "0"]);
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    sound(&report["stack"], 0);
+    uncached(&report["stack"], 0);
 }

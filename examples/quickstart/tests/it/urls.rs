@@ -202,3 +202,23 @@ fn as_many_as_the_limit_are_in_flight_and_no_line_is_lost() {
     assert_eq!(numbers, (1..=60).collect::<Vec<_>>());
     assert_eq!(server.most_in_flight(), 3);
 }
+
+#[test]
+fn each_line_says_where_its_answer_came_from() {
+    let server = Server::start();
+    // So many that some are begun when others are answered, and that the answers get old meanwhile.
+    let input = format!("{}\n", server.url("/ok")).repeat(2_000);
+    let finished = run_with(&["--urls", "-", "--cache-ttl", "20ms"], input.as_bytes());
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let lines = lines(&finished);
+    assert_eq!(lines.len(), 2_000);
+    let from = |source: &str| lines.iter().filter(|line| line["source"] == source).count();
+    assert!(from("upstream") >= 1 && from("cache") > 100, "{} {}", from("upstream"), from("cache"));
+    assert_eq!(from("upstream") + from("cache") + from("coalesced") + from("stale"), 2_000);
+    assert!(lines.iter().all(|line| (line["source"] == "upstream") == (line["attempts"] != 0)));
+    assert!(server.seen("/ok") < 200, "{}", server.seen("/ok"));
+    // Not without a cache, nor for what changes something.
+    let input = format!("{0}\n{0}\n", server.url("/ok"));
+    let finished = run_with(&["--urls", "-", "--cache-ttl", "0"], input.as_bytes());
+    assert!(self::lines(&finished).iter().all(|line| line["source"] == "upstream"), "{finished:?}");
+}
