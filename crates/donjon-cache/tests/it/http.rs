@@ -386,3 +386,13 @@ async fn inside_of_respond_the_error_is_a_rejection() {
     }
     assert_eq!(cache.handle().stats().hits, 1);
 }
+
+/// However long the stale windows are.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_gives_itself_no_time_is_not_kept_to_be_stale() {
+    for fields in [&[("cache-control", "max-age=0")][..], &[("content-length", "5")][..]] {
+        let layer = CacheLayer::http().stale_while_revalidate(secs(60)).stale_if_error(secs(60));
+        assert_eq!(calls_of(layer.clone(), vec![get(&[]), get(&[])], 200, fields).await, 2);
+        assert_eq!(layer.handle().store().stats().entries, 0, "{fields:?}");
+    }
+}
