@@ -122,6 +122,7 @@
 //! - `tracing`: an event whenever the lasting state of a layer changes, and none for a call.
 //! - `metrics`: the figures of all handles, for the facade of that name.
 //! - `breaker`: what fails is not called for a while.
+//! - `fallback`: a second answer where a call has failed.
 //! - `hedge`: a late call is sent once more.
 //! - `per-key`: any layer with one state per host, tenant or user; and layers that leave some requests out.
 //! - `cache`: answers without calling.
@@ -162,6 +163,10 @@ pub use donjon_core::{
     BoxError, CallError, Classify, Criticality, Deadline, Fresh, Observe, OutOfRange, Outcome, Ratio, Reject,
     Rejection, RejectionKind, Replay, Scope, check_service,
 };
+#[cfg(feature = "fallback")]
+pub use donjon_fallback as fallback;
+#[cfg(feature = "fallback")]
+pub use donjon_fallback::FallbackLayer;
 #[cfg(feature = "fanout")]
 pub use donjon_fanout as fanout;
 #[cfg(feature = "fanout")]
