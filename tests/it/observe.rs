@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use donjon::{
-    Budget, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, HedgeLayer, MemoryStore, Observe,
-    ReplayLayer, RetryLayer,
+    BreakerLayer, Budget, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, HedgeLayer, MemoryStore,
+    Observe, PerKeyLayer, ReplayLayer, RetryLayer,
     core::FigureValue,
     retry::{Backoff, NoRetry, Standard},
 };
@@ -29,11 +29,15 @@ fn figures(source: &dyn Observe) -> BTreeMap<String, FigureValue> {
 #[test]
 fn each_handle_shows_each_figure_once_under_a_lawful_name() {
     let handles = donjon::client::builder().handles();
+    let per_key: donjon::per_key::Handle<u64, _> =
+        PerKeyLayer::new(|n: &u64| Some(*n), ConcurrencyLimitLayer::new(1)).handle();
     let sources: Vec<(&str, Box<dyn Observe>)> = vec![
+        ("breaker", Box::new(BreakerLayer::new().handle())),
         ("budget", Box::new(Budget::new())),
         ("coalesce", Box::new(CoalesceLayer::new(|n: &u64| Some(*n)).handle())),
         ("concurrency_limit", Box::new(ConcurrencyLimitLayer::new(1).handle())),
         ("hedge", Box::new(HedgeLayer::new(donjon::hedge::Standard::new()).handle())),
+        ("per_key", Box::new(per_key)),
         ("replay", Box::new(ReplayLayer::new().handle())),
         ("retry", Box::new(RetryLayer::new(Standard::new()).handle())),
         ("store", Box::new(MemoryStore::<u64, u64>::counting(8).build())),

@@ -7,7 +7,8 @@ use std::{
 };
 
 use donjon::{
-    CallError, ConcurrencyLimitLayer, RetryLayer,
+    BreakerLayer, CallError, ConcurrencyLimitLayer, RetryLayer,
+    breaker::Trip,
     retry::{Backoff, Standard},
 };
 use tower::{Layer, ServiceExt, service_fn};
@@ -97,4 +98,32 @@ fn a_knob_that_is_turned_says_so_and_calls_say_nothing() {
         limit.handle().set_max(16_777_216).unwrap_err();
     });
     assert_eq!(lines, [r#"INFO message=state changed layer="concurrency-limit" what="max" to=0"#]);
+}
+
+#[test]
+fn a_breaker_says_when_its_state_changes_and_calls_say_nothing() {
+    let breaker = BreakerLayer::new().trip(Trip::consecutive(3));
+    let service = breaker.layer(service_fn(|fails: bool| async move {
+        if fails { Err(CallError::new("it failed")) } else { Ok::<_, CallError>(()) }
+    }));
+    let lines = lines_of(async move {
+        for fails in [false, true, true, true, true, true] {
+            let _ = service.clone().oneshot(fails).await;
+        }
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        for _ in 0..20 {
+            service.clone().oneshot(false).await.unwrap();
+        }
+        breaker.handle().force_open();
+        breaker.handle().force_open();
+    });
+    assert_eq!(
+        lines,
+        [
+            r#"WARN message=state changed layer="breaker" what="state" to=open"#,
+            r#"INFO message=state changed layer="breaker" what="state" to=half-open"#,
+            r#"INFO message=state changed layer="breaker" what="state" to=closed"#,
+            r#"INFO message=state changed layer="breaker" what="state" to=forced-open"#,
+        ]
+    );
 }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use donjon_budget::Entropy;
+use donjon_core::{state_changed, state_worsened};
 use tokio::time::Instant;
 
 use crate::{
@@ -170,7 +171,9 @@ impl Circuit {
         let mut inner = lock(&self.inner);
         let asked = inner.gate.ask(now, self.entropy.next_u64());
         let epoch = inner.gate.epoch();
-        self.publish(&inner.gate, Some(now));
+        let change = self.publish(&inner.gate, Some(now));
+        drop(inner);
+        tell(change);
         match asked {
             Asked::Closed => Ok(Ticket::Closed(epoch)),
             Asked::Probe(id) => Ok(Ticket::Probe { epoch, id }),
@@ -228,7 +231,9 @@ impl Circuit {
             let now = clock();
             let mut inner = lock(&self.inner);
             inner.gate.trip(epoch, now, retry_after, self.entropy.next_u64());
-            self.publish(&inner.gate, Some(now));
+            let change = self.publish(&inner.gate, Some(now));
+            drop(inner);
+            tell(change);
         }
         tallied != Tallied::Late
     }
@@ -236,20 +241,22 @@ impl Circuit {
     fn judge(&self, epoch: u32, id: u32, verdict: Verdict, now: Instant) -> bool {
         let mut inner = lock(&self.inner);
         let counted = inner.gate.judge(epoch, id, verdict, now, self.entropy.next_u64());
-        self.publish(&inner.gate, Some(now));
+        let change = self.publish(&inner.gate, Some(now));
         let waiters = mem::take(&mut inner.waiters);
         drop(inner);
         wake(waiters);
+        tell(change);
         counted
     }
 
     pub(crate) fn command(&self, command: Command) {
         let mut inner = lock(&self.inner);
         inner.gate.command(command);
-        self.publish(&inner.gate, None);
+        let change = self.publish(&inner.gate, None);
         let waiters = mem::take(&mut inner.waiters);
         drop(inner);
         wake(waiters);
+        tell(change);
     }
 
     /// Whether it refuses none, but by chance.
@@ -268,7 +275,7 @@ impl Circuit {
         let waker = waker.clone();
         let mut inner = lock(&self.inner);
         let look = inner.gate.look(now, self.entropy.next_u64());
-        self.publish(&inner.gate, Some(now));
+        let change = self.publish(&inner.gate, Some(now));
         let mut old = None;
         if look != Look::Admits {
             let key = *key.get_or_insert_with(|| {
@@ -279,6 +286,7 @@ impl Circuit {
         }
         drop(inner);
         drop(old);
+        tell(change);
         look
     }
 
@@ -306,10 +314,11 @@ impl Circuit {
     }
 
     /// Under the lock: tells the word what the gate has become now. The operator, who opens for no time, needs no clock.
-    fn publish(&self, gate: &Gate, now: Option<Instant>) {
+    /// Says what it is if that is another state.
+    fn publish(&self, gate: &Gate, now: Option<Instant>) -> Option<Kind> {
         let word = Word(self.word.load(Relaxed));
         if (word.kind(), word.epoch()) == (gate.kind(), gate.epoch()) {
-            return;
+            return None;
         }
         if let (Kind::Open, Some(now)) = (gate.kind(), now) {
             // The origin is not to be what lies ahead.
@@ -321,6 +330,7 @@ impl Circuit {
         }
         // A swap and no store, so that all changes of the word are read-modify-writes and have one order.
         self.word.swap(Word::new(gate.kind(), gate.epoch()).0, Release);
+        (word.kind() != gate.kind()).then_some(gate.kind())
     }
 
     /// How long after the origin, which is the first instant that was asked for.
@@ -337,6 +347,15 @@ impl fmt::Debug for Circuit {
             .field("settings", &self.settings)
             .field("counts", &self.counts)
             .finish_non_exhaustive()
+    }
+}
+
+/// An event, for a change of the state; without the lock, since whoever listens is foreign code.
+fn tell(change: Option<Kind>) {
+    match change {
+        Some(Kind::Open) => state_worsened("breaker", "state", Kind::Open.as_str()),
+        Some(kind) => state_changed("breaker", "state", kind.as_str()),
+        None => {}
     }
 }
 

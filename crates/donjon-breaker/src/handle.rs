@@ -146,6 +146,26 @@ impl fmt::Debug for Handle {
 
 // ===== impl State =====
 
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Closed, Self::Open, Self::HalfOpen, Self::ForcedOpen, Self::ForcedClosed, Self::Disabled];
+
+    /// A short stable name, for logs and metrics: `closed`, `half-open`, …
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => Kind::Closed,
+            Self::Open => Kind::Open,
+            Self::HalfOpen => Kind::HalfOpen,
+            Self::ForcedOpen => Kind::ForcedOpen,
+            Self::ForcedClosed => Kind::ForcedClosed,
+            Self::Disabled => Kind::Disabled,
+        }
+        .as_str()
+    }
+}
+
 impl From<Kind> for State {
     fn from(kind: Kind) -> Self {
         match kind {

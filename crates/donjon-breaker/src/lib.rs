@@ -65,6 +65,11 @@
 //! no clock is read. A failure is a compare-and-swap. Windows cost more ([`Trip`]), and still neither allocate nor lock.
 //! A refusal reads the clock.
 //!
+//! # Events
+//!
+//! With the feature `tracing` of `donjon-core` each change of the state is one event: `WARN` when it opens by itself, `INFO`
+//! else ([`state_changed`](donjon_core::state_changed)).
+//!
 //! # Feature flags
 //!
 //! - `http` (on): `BreakerLayer::http`, which classifies responses by their status.
@@ -75,6 +80,7 @@ mod future;
 mod gate;
 mod handle;
 mod layer;
+mod observe;
 mod running;
 mod service;
 mod settings;

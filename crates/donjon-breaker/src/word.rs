@@ -26,6 +26,21 @@ pub(crate) struct Counts {
     pub(crate) slow: u32,
 }
 
+// ===== impl Kind =====
+
+impl Kind {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+            Self::ForcedOpen => "forced-open",
+            Self::ForcedClosed => "forced-closed",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
 // ===== impl Word =====
 
 impl Word {

@@ -97,6 +97,7 @@ mod handle;
 mod keys;
 mod layer;
 mod lru;
+mod observe;
 mod service;
 mod sync;
 mod unkeyed;

@@ -47,7 +47,8 @@ pub enum TransportErrorKind {
 enum Cause {
     /// What is wrong with the request, and the same as classifiers know it.
     Invalid(&'static str, io::Error),
-    Rejected(Rejection),
+    /// Boxed: it is the rare one, and the largest.
+    Rejected(Box<Rejection>),
     Client(hyper_util::client::legacy::Error),
     Body(hyper::Error),
     #[cfg(feature = "reqwest")]
@@ -140,7 +141,7 @@ impl TransportError {
 
 impl Reject for TransportError {
     fn from_rejection(rejection: Rejection) -> Self {
-        Self { kind: TransportErrorKind::Rejected, origin: None, cause: Cause::Rejected(rejection) }
+        Self { kind: TransportErrorKind::Rejected, origin: None, cause: Cause::Rejected(Box::new(rejection)) }
     }
 
     fn as_rejection(&self) -> Option<&Rejection> {
@@ -204,7 +205,7 @@ impl Error for TransportError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.cause {
             Cause::Invalid(_, error) => Some(error),
-            Cause::Rejected(rejection) => Some(rejection),
+            Cause::Rejected(rejection) => Some(&**rejection),
             Cause::Client(error) => Some(error),
             Cause::Body(error) => Some(error),
             #[cfg(feature = "reqwest")]
