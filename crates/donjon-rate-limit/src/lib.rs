@@ -89,6 +89,7 @@ mod ledger;
 mod limiter;
 mod local;
 mod mode;
+mod observe;
 mod rate;
 mod service;
 mod sync;

@@ -176,12 +176,11 @@ where
     }
 }
 
-/// The refusal with a time to come back, where one makes sense and the layer has said none.
+/// The refusal with a time to come back, where one makes sense and the layer has said none. A rate always knows: where it
+/// says none, such a call is refused for good.
 fn told(rejection: Rejection, after: Option<Duration>) -> Rejection {
-    let at_the_door = matches!(
-        rejection.kind(),
-        RejectionKind::Overloaded | RejectionKind::RateLimited | RejectionKind::CircuitOpen | RejectionKind::NoEndpoint
-    );
+    let at_the_door =
+        matches!(rejection.kind(), RejectionKind::Overloaded | RejectionKind::CircuitOpen | RejectionKind::NoEndpoint);
     match (rejection.retry_after(), after) {
         (None, Some(after)) if at_the_door => rejection.with_retry_after(after),
         _ => rejection,
