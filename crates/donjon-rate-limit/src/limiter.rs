@@ -15,6 +15,11 @@ use tokio::time::Instant;
 ///
 /// An answer that is to come later may be dropped; what was asked for may then be taken or not. A [`Turn`] that is
 /// dropped before it was taken gives back what it can.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not limit a rate",
+    label = "not a limiter",
+    note = "`LocalLimiter` is one in the process; for one on another machine, implement `Limiter`"
+)]
 pub trait Limiter {
     /// A place among those who wait.
     type Turn: Turn;
