@@ -8,6 +8,7 @@ mod contract;
 mod fan_out;
 mod observe;
 mod orders;
+mod server_stack;
 mod servers;
 mod spawned;
 mod tracing;

@@ -116,6 +116,7 @@
 //! One for each crate, and what belongs together:
 //!
 //! - `client` (on): the ready-made client stack, and with it those of the next line.
+//! - `server`: the ready-made server stack, `server::builder`.
 //! - `retry`, `timeout`, `concurrency-limit`, `json`, `fanout`, `transport`, `budget`, `http`.
 //! - `reqwest`: the same layers around a `reqwest::Client`.
 //! - `store`: where cached values live.
@@ -131,6 +132,8 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "server")]
+pub mod server;
 // Its examples and links need the layers.
 #[cfg(all(feature = "client", any(doc, doctest)))]
 #[doc = include_str!("../docs/errors.md")]

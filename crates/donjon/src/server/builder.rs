@@ -1,0 +1,171 @@
+use std::{hash::Hash, net::IpAddr, time::Duration};
+
+use donjon_concurrency_limit::{ConcurrencyLimitLayer, Http as LimitHttp};
+use donjon_core::Fresh;
+use donjon_http::{
+    key::{self, ClientIp},
+    respond,
+    respond::{Problem, Render},
+};
+use donjon_per_key::PerKeyLayer;
+use donjon_rate_limit::{Rate, RateLimitLayer};
+use donjon_timeout::{DeadlineLayer, Http as TimeoutHttp};
+use tower_layer::Identity;
+
+use super::{Handles, ServerLayer};
+
+/// The settings of the ready-made server: see the [module](super) for what they are by default.
+///
+/// Clones share the state of the layers, as clones of what it builds do.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ServerBuilder<X = ClientIp, K = IpAddr, R = Problem, C = Identity> {
+    deadline: DeadlineLayer<TimeoutHttp>,
+    timeout: Duration,
+    /// Whether clients have a say in it.
+    ask_clients: bool,
+    rate: PerKeyLayer<X, RateLimitLayer, K>,
+    limit: ConcurrencyLimitLayer<LimitHttp>,
+    /// What was said of it; what was not follows the limit.
+    queue: Option<usize>,
+    max_wait: Duration,
+    render: R,
+    retry_after: Option<Duration>,
+    cache: C,
+}
+
+// ===== impl ServerBuilder =====
+
+impl ServerBuilder {
+    pub(super) fn new() -> Self {
+        let timeout = Duration::from_secs(5);
+        let max_wait = Duration::from_millis(250);
+        // Off: behind a proxy that nobody has spoken of, all clients would be one.
+        let rate = PerKeyLayer::new(key::client_ip(), RateLimitLayer::new(Rate::per_second(0))).bypass();
+        Self {
+            deadline: DeadlineLayer::http(timeout),
+            timeout,
+            ask_clients: true,
+            rate,
+            limit: ConcurrencyLimitLayer::http(256).max_wait(max_wait),
+            queue: None,
+            max_wait,
+            render: Problem,
+            retry_after: Some(Duration::from_secs(1)),
+            cache: Identity::new(),
+        }
+    }
+}
+
+impl<X, K, R, C> ServerBuilder<X, K, R, C> {
+    /// How long a request may take with everything: queue, handler, response body. 5 s by default; a client that says
+    /// less gets less. Zero refuses every request, `Duration::MAX` leaves it to the client.
+    ///
+    /// It ends streams too. For server-sent events, WebSockets excepted, set it to `Duration::MAX`, or put a
+    /// `RequestTimeout` into the extensions of such a request further out.
+    pub fn deadline(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self.set_deadline();
+        self
+    }
+
+    /// Clients have no say in how long their requests may take.
+    pub fn ignore_client_deadlines(mut self) -> Self {
+        self.ask_clients = false;
+        self.set_deadline();
+        self
+    }
+
+    fn set_deadline(&mut self) {
+        let deadline = DeadlineLayer::http(self.timeout);
+        self.deadline = if self.ask_clients { deadline } else { deadline.ignore_headers() };
+    }
+
+    /// How many requests may be in flight, each to the end of its response body. 256 by default; 0 refuses all. The
+    /// queue is twice as long, unless [`queue`](Self::queue) says otherwise.
+    pub fn max_in_flight(mut self, max: usize) -> Self {
+        let limit = ConcurrencyLimitLayer::http(max).max_wait(self.max_wait);
+        self.limit = match self.queue {
+            Some(bound) => limit.queue(bound),
+            None => limit,
+        };
+        self
+    }
+
+    /// How many requests may wait. Twice as many as may be in flight by default; 0 sheds.
+    pub fn queue(mut self, bound: usize) -> Self {
+        self.queue = Some(bound);
+        self.limit = self.limit.queue(bound);
+        self
+    }
+
+    /// How long a request may wait. 250 ms by default; zero does not wait.
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait = wait;
+        self.limit = self.limit.max_wait(wait);
+        self
+    }
+
+    /// So many requests per time for each client, by its address: that of the connection's peer, which the server has to
+    /// put into the request's extensions ([`PeerAddr`](donjon_http::key::PeerAddr)). Whose address is not known passes.
+    ///
+    /// Off by default. With axum, or behind proxies, say which key: [`rate_limit_by`](Self::rate_limit_by).
+    pub fn rate_limit(self, rate: Rate) -> ServerBuilder<ClientIp, IpAddr, R, C> {
+        self.rate_limit_by(key::client_ip(), rate)
+    }
+
+    /// So many requests per time for each key: a user, an API key, a client behind trusted proxies (see
+    /// [`donjon_http::key`]). Requests without one pass.
+    pub fn rate_limit_by<Y, L>(self, key: Y, rate: Rate) -> ServerBuilder<Y, L, R, C>
+    where
+        L: Hash + Eq,
+    {
+        let rate = PerKeyLayer::new(key, RateLimitLayer::new(rate));
+        let Self { deadline, timeout, ask_clients, rate: _, limit, queue, max_wait, render, retry_after, cache } = self;
+        ServerBuilder { deadline, timeout, ask_clients, rate, limit, queue, max_wait, render, retry_after, cache }
+    }
+
+    /// Writes refusals in this way in place of problem documents: see
+    /// [`RespondLayer::render`](donjon_http::RespondLayer::render).
+    pub fn render<Q: Render>(self, render: Q) -> ServerBuilder<X, K, Q, C> {
+        let Self { deadline, timeout, ask_clients, rate, limit, queue, max_wait, render: _, retry_after, cache } = self;
+        ServerBuilder { deadline, timeout, ask_clients, rate, limit, queue, max_wait, render, retry_after, cache }
+    }
+
+    /// What those are told who are refused for want of room: to come back after this long, or nothing. 1 s by default.
+    pub fn retry_after(mut self, after: Option<Duration>) -> Self {
+        self.retry_after = after;
+        self
+    }
+
+    /// The operator's ends of the layers. Take them after the settings.
+    #[must_use]
+    pub fn handles(&self) -> Handles<K> {
+        Handles { deadline: self.deadline.handle(), rate: self.rate.handle(), limit: self.limit.handle() }
+    }
+
+    /// The layer. In axum it is one for `Router::layer`, `Router::route_layer` and `MethodRouter::layer`.
+    pub fn build(self) -> ServerLayer<X, K, R, C>
+    where
+        R: Render,
+    {
+        let layers = (self.deadline, self.rate, self.limit, self.cache);
+        respond(layers).render(self.render).retry_after(self.retry_after)
+    }
+}
+
+#[cfg(feature = "cache")]
+impl<X, K, R, C> ServerBuilder<X, K, R, C> {
+    /// Keeps what may be kept of the handler's answers, for this long, by the strict rule of
+    /// [`CacheLayer::http`](donjon_cache::CacheLayer::http): 200 to GET and HEAD, nothing that belongs to a user. Off by
+    /// default.
+    pub fn cache(self, ttl: Duration) -> ServerBuilder<X, K, R, super::HttpCache> {
+        self.cache_with(donjon_cache::CacheLayer::http().ttl(ttl))
+    }
+
+    /// As [`cache`](Self::cache), with a cache of your own settings. Keep its handle, to invalidate.
+    pub fn cache_with<D>(self, cache: D) -> ServerBuilder<X, K, R, D> {
+        let Self { deadline, timeout, ask_clients, rate, limit, queue, max_wait, render, retry_after, cache: _ } = self;
+        ServerBuilder { deadline, timeout, ask_clients, rate, limit, queue, max_wait, render, retry_after, cache }
+    }
+}
