@@ -191,15 +191,13 @@ impl Gate {
 
     /// What a probe of this epoch has shown. False if it is too late to count.
     pub(crate) fn judge(&mut self, epoch: u32, id: u32, verdict: Verdict, now: Instant, random: u64) -> bool {
-        if self.epoch == epoch {
-            self.advance(now, random);
-        }
-        let Mode::HalfOpen { probes, successes } = &mut self.mode else {
-            return false;
-        };
         if self.epoch != epoch {
             return false;
         }
+        self.advance(now, random);
+        let Mode::HalfOpen { probes, successes } = &mut self.mode else {
+            return false;
+        };
         let Some(at) = probes.iter().position(|probe| probe.id == id) else {
             return false;
         };

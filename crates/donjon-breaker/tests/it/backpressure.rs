@@ -151,12 +151,21 @@ async fn a_service_that_waits_and_is_dropped_leaves_nothing_behind() {
     callers.truncate(2);
     rig.handle.reset();
     assert_eq!(wakers(&callers), 2);
-    // A clone of one that waits does not.
+    // Nor does its waker stay; a clone of it does not wait.
+    struct Idle;
+    impl std::task::Wake for Idle {
+        fn wake(self: std::sync::Arc<Self>) {}
+    }
     let rig = open();
-    let mut waits = Caller::new(&rig);
-    assert_pending!(waits.ready());
-    let clone = waits.0.clone();
+    let idle = std::sync::Arc::new(Idle);
+    let waker = std::task::Waker::from(std::sync::Arc::clone(&idle));
+    let mut waits = rig.service.clone();
+    assert_pending!(Service::<u64>::poll_ready(&mut waits, &mut std::task::Context::from_waker(&waker)));
+    drop(waker);
+    let clone = waits.clone();
+    assert!(std::sync::Arc::strong_count(&idle) > 1);
     drop(waits);
+    assert_eq!(std::sync::Arc::strong_count(&idle), 1);
     drop(clone);
 }
 

@@ -209,6 +209,36 @@ async fn a_call_may_be_dropped_at_any_point() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_failed_call_is_gone_before_the_second_answer_begins() {
+    use std::{
+        future::Future,
+        pin::Pin,
+        sync::Arc,
+        task::{Context, Poll},
+    };
+
+    /// Has failed, and is there until it is dropped.
+    struct Failed(Arc<()>);
+
+    impl Future for Failed {
+        type Output = Result<u64, CallError>;
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Ready(Err(CallError::new(format!("{} are there", Arc::strong_count(&self.0)))))
+        }
+    }
+
+    let there = Arc::new(());
+    let seen = Arc::clone(&there);
+    let layer = FallbackLayer::function(move |_: u64, failed: Result<u64, CallError>| {
+        assert!(failed.is_err());
+        Ok(Arc::strong_count(&seen) as u64)
+    });
+    let inner = service_fn(|_: u64| Failed(Arc::clone(&there)));
+    let mut call = tokio_test::task::spawn(layer.layer(inner).oneshot(1));
+    assert_eq!(assert_ready_ok!(call.poll()), 3, "the test's own, and those of the layer's and the call's function");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_is_a_drop() {
     let (first, a, second, b) = probes();
     let layer = FallbackLayer::service(second);
