@@ -96,6 +96,9 @@ impl<X, L: Fresh, K> PerKeyLayer<X, L, K> {
 
     /// What becomes of a call for whose key there is no room, since all the others are in use: it is refused
     /// ([`Unkeyed::Refuse`]), unless said.
+    ///
+    /// Of each shard, the 64 keys are looked at whose use was longest ago; those in use are passed over, so that the next
+    /// call looks at others. Up to 64 keys that is all of them.
     pub fn when_full(mut self, unkeyed: Unkeyed) -> Self {
         self.settings.when_full = unkeyed;
         self
