@@ -138,3 +138,20 @@ async fn no_key_is_kept_where_none_may_be() {
     assert_eq!(refusal(call(&service, 1).await), ("per-key", RejectionKind::Overloaded));
     assert_eq!(layer.handle().stats().created, 0);
 }
+
+/// A layer that knows nothing of who holds it is kept by its calls.
+#[tokio::test(start_paused = true)]
+async fn a_call_in_flight_is_enough_whatever_the_layer() {
+    let alive = std::sync::Arc::default();
+    let layer = PerKeyLayer::new(|n: &u64| Some(*n), crate::support::Counted::new(&alive)).max_keys(1);
+    let (service, handle) = crate::support::over(&layer);
+    handle.reply(Reply::answer().held());
+    let mut slow = tokio_test::task::spawn(service.clone().oneshot(1));
+    assert_pending!(slow.poll());
+    advance(LONG).await;
+    assert_eq!(refusal(service.clone().oneshot(2).await), ("per-key", RejectionKind::Overloaded));
+    assert_eq!((layer.handle().stats().busy, layer.handle().keys()), (1, vec![1]));
+    drop(slow);
+    assert_pending!(tokio_test::task::spawn(service.clone().oneshot(2)).poll());
+    assert_eq!(layer.handle().keys(), [2]);
+}
