@@ -23,7 +23,7 @@ use crate::{
     flown::{ByForm, Flown},
     miss::{Miss, Part, Sorted},
     stats::count,
-    types::{JoinedOf, MissOf, PartOf, ResultOf},
+    types::{JoinedOf, MissOf, PartOf, ResponseOf, ResultOf},
 };
 
 pin_project! {
@@ -33,6 +33,41 @@ pin_project! {
     /// Dropping it ends the call only if nobody else takes part.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, R, K, F, P, St>
+    where
+        S: Service<R>,
+        F: Form<R, S::Response, S::Error>,
+        St: CacheStore<K, F::Value>,
+    {
+        #[pin]
+        course: Course<S, R, K, F, P, St>,
+    }
+}
+
+pin_project! {
+    #[project = CourseProj]
+    enum Course<S, R, K, F, P, St>
+    where
+        S: Service<R>,
+        F: Form<R, S::Response, S::Error>,
+        St: CacheStore<K, F::Value>,
+    {
+        Hit { response: Option<ResponseOf<S, R, F>> },
+        // Boxed, since a hit would be moved in a room as large as all of it.
+        Work { work: Pin<Box<Work<S, R, K, F, P, St>>> },
+        Passes {
+            #[pin]
+            alone: Alone<S, R, S::Future>,
+            form: F,
+            // Dropped when the call is over, however it ends.
+            _changes: Option<Changes<K, F::Value, St>>,
+        },
+        Done,
+    }
+}
+
+pin_project! {
+    /// What is not a plain hit.
+    struct Work<S, R, K, F, P, St>
     where
         S: Service<R>,
         F: Form<R, S::Response, S::Error>,
@@ -69,8 +104,6 @@ pin_project! {
             #[pin]
             alone: Alone<S, R, S::Future>,
             rest: Rest<S, R, K, F, St>,
-            // Dropped when the call is over, however it ends.
-            _changes: Option<Changes<K, F::Value, St>>,
         },
         Done,
     }
@@ -98,26 +131,23 @@ where
 {
     #[inline]
     pub(crate) fn found(response: F::Response) -> Self {
-        Self { state: State::ended(Ok(response)) }
+        Self { course: Course::Hit { response: Some(response) } }
     }
 
     pub(crate) fn looks(lookup: St::Lookup, miss: MissOf<S, R, K, F, P, St>) -> Self {
-        Self { state: State::Looks { lookup, miss: Some(miss) } }
+        Self::works(State::Looks { lookup, miss: Some(miss) })
     }
 
     pub(crate) fn enters(miss: MissOf<S, R, K, F, P, St>) -> Self {
-        Self { state: State::Enters { miss: Some(miss) } }
+        Self::works(State::Enters { miss: Some(miss) })
     }
 
-    pub(crate) fn alone(
-        inner: S,
-        request: R,
-        form: F,
-        core: Arc<Core<K, F::Value, St>>,
-        changes: Option<Changes<K, F::Value, St>>,
-    ) -> Self {
-        let rest = Rest { form, core, stale: None, types: PhantomData };
-        Self { state: State::Alone { alone: Alone::new(LAYER, inner, request), rest, _changes: changes } }
+    fn works(state: State<S, R, K, F, P, St>) -> Self {
+        Self { course: Course::Work { work: Box::pin(Work { state }) } }
+    }
+
+    pub(crate) fn passes(inner: S, request: R, form: F, changes: Option<Changes<K, F::Value, St>>) -> Self {
+        Self { course: Course::Passes { alone: Alone::new(LAYER, inner, request), form, _changes: changes } }
     }
 }
 
@@ -137,6 +167,35 @@ where
 }
 
 impl<S, R, K, F, P, St> Future for ResponseFuture<S, R, K, F, P, St>
+where
+    S: Service<R> + Send + 'static,
+    S::Error: Reject + Send + 'static,
+    S::Future: Send + 'static,
+    R: Send + 'static,
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    F: Form<R, S::Response, S::Error> + Clone + Send + Sync + 'static,
+    F::Capture: Send,
+    P: Retention<K, F::Value> + Clone + Send + 'static,
+    St: CacheStore<K, F::Value>,
+{
+    type Output = Result<F::Response, S::Error>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut course = self.project().course;
+        let result = match course.as_mut().project() {
+            CourseProj::Hit { response } => Ok(response.take().expect("it ends once")),
+            CourseProj::Work { work } => ready!(work.as_mut().poll(cx)),
+            CourseProj::Passes { alone, form, .. } => ready!(alone.poll(cx)).map(|response| form.pass(response)),
+            CourseProj::Done => panic!("a call through a cache was polled after it had ended"),
+        };
+        // What the call held goes now, though the finished future may stay alive.
+        course.set(Course::Done);
+        Poll::Ready(result)
+    }
+}
+
+impl<S, R, K, F, P, St> Future for Work<S, R, K, F, P, St>
 where
     S: Service<R> + Send + 'static,
     S::Error: Reject + Send + 'static,
@@ -184,7 +243,7 @@ where
                         Landing::Alone => {
                             let miss = kept.take().expect("whoever has started gets the end of it");
                             let alone = Alone::new(LAYER, miss.inner, miss.request);
-                            State::Alone { alone, rest: rest.take(), _changes: None }
+                            State::Alone { alone, rest: rest.take() }
                         }
                         Landing::Again(again) => {
                             let miss = kept.take().expect("whoever has started gets the end of it");
@@ -192,12 +251,11 @@ where
                         }
                     }
                 }
-                StateProj::Alone { alone, rest, .. } => break rest.end(ready!(alone.poll(cx))),
+                StateProj::Alone { alone, rest } => break rest.end(ready!(alone.poll(cx))),
                 StateProj::Done => panic!("a call through a cache was polled after it had ended"),
             };
             state.set(following);
         };
-        // What the call held goes now, though the finished future may stay alive.
         state.set(State::Done);
         Poll::Ready(result)
     }
@@ -210,14 +268,11 @@ where
     St: CacheStore<K, F::Value>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.state {
-            State::Ended { .. } => "ended",
-            State::Looks { .. } => "looks",
-            State::Enters { .. } => "enters",
-            State::Joined { kept: None, .. } => "leads",
-            State::Joined { kept: Some(_), .. } => "follows",
-            State::Alone { .. } => "alone",
-            State::Done => "done",
+        let state = match &self.course {
+            Course::Hit { .. } => "hit",
+            Course::Work { work } => work.state.name(),
+            Course::Passes { .. } => "passes",
+            Course::Done => "done",
         };
         f.debug_struct("ResponseFuture").field("state", &state).finish_non_exhaustive()
     }
@@ -233,6 +288,18 @@ where
 {
     const fn ended(result: ResultOf<S, R, F>) -> Self {
         Self::Ended { result: Some(result) }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Ended { .. } => "ended",
+            Self::Looks { .. } => "looks",
+            Self::Enters { .. } => "enters",
+            Self::Joined { kept: None, .. } => "leads",
+            Self::Joined { kept: Some(_), .. } => "follows",
+            Self::Alone { .. } => "alone",
+            Self::Done => "done",
+        }
     }
 }
 

@@ -113,7 +113,7 @@ where
     /// Takes part in the call of the key, or starts it.
     pub(crate) fn enter(self) -> PartOf<S, R, K, F, P, St> {
         let flights = self.state.core().flights.flights();
-        let role = flights.enter(self.key.clone());
+        let role = flights.into_role(self.key.clone());
         self.take_part(role)
     }
 

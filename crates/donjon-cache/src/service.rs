@@ -104,11 +104,11 @@ impl<S, X, K, V, F, P, St> Cache<S, X, K, V, F, P, St> {
         F: Form<R, S::Response, S::Error, Value = V> + Clone,
         St: CacheStore<K, V>,
     {
-        let core = Arc::clone(self.state.core());
+        let core = self.state.core();
         count(&core.counters.bypassed);
         let changes = if self.bypass { None } else { self.form.changes(&request) };
-        let changes = changes.map(|tag| Changes::new(Arc::clone(&core), tag));
-        ResponseFuture::alone(self.inner.clone(), request, self.form.clone(), core, changes)
+        let changes = changes.map(|tag| Changes::new(Arc::clone(core), tag));
+        ResponseFuture::passes(self.inner.clone(), request, self.form.clone(), changes)
     }
 
     /// What is not a plain hit.
