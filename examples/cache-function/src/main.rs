@@ -2,12 +2,10 @@
 //!
 //! `cargo run -p cache-function`
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use donjon::{CacheLayer, CallError};
+use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 /// What is asked for again and again, and takes its time. An `Arc`, so that a hit copies nothing.
