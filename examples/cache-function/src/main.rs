@@ -14,11 +14,13 @@ async fn slow(city: String) -> Result<Arc<str>, CallError> {
     Ok(format!("sunny in {city}").into())
 }
 
-/// The cache: by which key, for how long. Clones of the layer, and of what it makes, share what is stored.
-fn cache() -> CacheLayer<fn(&String) -> Option<String>, String, Arc<str>> {
-    CacheLayer::new((|city| Some(city.clone())) as fn(&String) -> Option<String>)
-        .ttl(Duration::from_secs(60))
-        .stale_if_error(Duration::from_secs(600))
+/// By which key. What the answer depends on has to be in it.
+type ByCity = fn(&String) -> Option<String>;
+
+/// The cache. Clones of the layer, and of what it makes, share what is stored.
+fn cache() -> CacheLayer<ByCity, String, Arc<str>> {
+    let by_city: ByCity = |city| Some(city.clone());
+    CacheLayer::new(by_city).ttl(Duration::from_secs(60)).stale_if_error(Duration::from_secs(600))
 }
 
 /// Asks `times` at once.
