@@ -4,9 +4,12 @@
 //! speeds), ejection (a share of the endpoints dead; one that fails fast) and adaptive limits (a service whose speed
 //! changes; four tiers of importance). Each is a file here and a line in [`ALL`].
 
+mod deadline;
+mod jitter;
+mod queue_burst;
 mod retry_budget;
 
 use crate::Scenario;
 
 /// All of them.
-pub const ALL: &[&Scenario] = &[&retry_budget::SCENARIO];
+pub const ALL: &[&Scenario] = &[&retry_budget::SCENARIO, &jitter::SCENARIO, &queue_burst::SCENARIO, &deadline::SCENARIO];

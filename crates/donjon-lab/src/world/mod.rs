@@ -2,11 +2,13 @@
 
 mod ask;
 mod dice;
+mod line;
 pub mod peers;
 mod time;
 
 pub use self::{
     ask::{Ask, Client, client},
     dice::Dice,
+    line::{Discipline, Line},
     time::{arrivals, play},
 };

@@ -4,7 +4,11 @@
 
 use std::time::Duration;
 
-use donjon_lab::baselines::retry_budget::{Finagle, SreBook};
+use donjon_lab::baselines::{
+    codel::Codel,
+    retry_budget::{Finagle, SreBook},
+};
+use tokio::time::Instant;
 use tower::retry::budget::{Budget, TpsBudget};
 
 /// How many of 10,000 retries are granted when a deposit is made before each.
@@ -55,4 +59,15 @@ async fn the_sre_books_client_retries_a_tenth() {
     assert_eq!(granted(&budget), 1_112);
     tokio::time::advance(Duration::from_secs(121)).await;
     assert!(!budget.withdraw(), "two minutes later nothing is known");
+}
+
+/// folly, `CodelTest.cpp`: a target of 5 ms, an interval of 100 ms.
+#[tokio::test(start_paused = true)]
+async fn codel_drops_as_follys_does() {
+    let millis = Duration::from_millis;
+    let mut codel = Codel::new(Instant::now(), millis(5), millis(100));
+    for (pause, delay, drops) in [(110, 100, false), (90, 50, false), (0, 50, true), (110, 2, false), (90, 20, true)] {
+        tokio::time::advance(millis(pause)).await;
+        assert_eq!(codel.drops(Instant::now(), millis(delay)), drops, "{pause} ms later, after {delay} ms");
+    }
 }

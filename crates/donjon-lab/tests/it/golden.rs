@@ -7,7 +7,8 @@ use donjon_lab::{Report, Scenario, Settings, measure, scenarios};
 const SEEDS: u32 = 8;
 
 /// What makes a scene short enough for a test.
-const SMALL: &[(&str, &[(&str, f64)])] = &[("retry-budget", &[("seconds", 20.0)])];
+const SMALL: &[(&str, &[(&str, f64)])] =
+    &[("retry-budget", &[("seconds", 20.0)]), ("jitter", &[("repeats", 1.0)]), ("queue-burst", &[("seconds", 3.0)])];
 
 fn scenario(name: &str) -> &'static Scenario {
     scenarios::ALL.iter().find(|it| it.name == name).unwrap_or_else(|| panic!("there is a scenario {name}"))
@@ -61,6 +62,49 @@ fn retry_budget() {
             ("Finagle", fast, 1.28, 1.32),
             ("SRE book, 10 %", fast, 1.10, 1.12),
             ("tower TpsBudget", slow, 2.4, 2.7),
+        ],
+    );
+}
+
+#[test]
+fn jitter() {
+    let report = play("jitter");
+    let (calls, completion) = ("calls, 100 clients", "completion, 100 clients");
+    assert_bands(
+        &report,
+        &[
+            ("donjon rtt-shared", calls, 265.0, 300.0),
+            ("donjon rtt-shared", completion, 4.2, 5.0),
+            ("donjon rtt-scaled", calls, 495.0, 530.0),
+            ("donjon rtt-scaled", completion, 3.5, 4.2),
+            // That simulator itself: 796 calls, 4.8 s.
+            ("full jitter", calls, 780.0, 812.0),
+            ("full jitter", completion, 4.4, 5.5),
+            ("donjon rtt-shared", "calls over full jitter's, 10 clients", 0.55, 0.7),
+            ("donjon rtt-shared", "calls over full jitter's, 200 clients", 0.28, 0.33),
+            ("donjon rtt-scaled", "calls over full jitter's, 200 clients", 0.70, 0.78),
+            ("donjon rtt-scaled", "completion over full jitter's, 200 clients", 0.7, 0.9),
+        ],
+    );
+}
+
+#[test]
+fn queue_burst() {
+    let report = play("queue-burst");
+    // A second of 1,000 is known to about one in a hundred here.
+    assert_bands(
+        &report,
+        &[
+            ("donjon two-lane", "useful at 50 ms", 950.0, 1000.0),
+            ("donjon two-lane", "wasted at 50 ms", 0.6, 2.2),
+            ("donjon two-lane", "useful at 200 ms", 965.0, 1010.0),
+            ("donjon two-lane", "wasted at 200 ms", 0.0, 0.0),
+            ("donjon two-lane", "useful at 50 ms, leaving stops the work", 965.0, 1010.0),
+            ("donjon FIFO, as it is", "wasted at 50 ms", 3.0, 6.0),
+            ("donjon, no queue", "useful at 50 ms", 840.0, 900.0),
+            ("CoDel (folly)", "useful at 50 ms", 800.0, 920.0),
+            ("adaptive LIFO (Facebook)", "useful at 50 ms", 930.0, 1000.0),
+            ("tower ConcurrencyLimit", "useful at 50 ms", 0.0, 150.0),
         ],
     );
 }

@@ -1,0 +1,233 @@
+//! More arrives than can be served: who is served in time.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use donjon_concurrency_limit::ConcurrencyLimitLayer;
+use tokio::time::{Instant, sleep, timeout};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+
+use crate::{
+    Chart, Figure, Goal, Param, Published, Report, Scenario, Scene,
+    baselines::codel::Codel,
+    world::{Ask, Client, Dice, Discipline, Line, arrivals, client, play},
+};
+
+/// See the module.
+pub(super) const SCENARIO: Scenario = Scenario {
+    name: "queue-burst",
+    title: "who is served in time when more arrives than can be served",
+    about: "Ten workers take 10 ms a call, exponentially distributed, so 1,000 calls a second; 1,300 arrive, at random. \
+            An answer is useful if it comes within the client's timeout of 5, 20 or 50 service times. The server does not see a client leave, and what \
+            it answers too late is wasted; in the last metric it sees, and what it does for that client ends.",
+    params: PARAMS,
+    published: PUBLISHED,
+    play: play_all,
+    draw,
+};
+
+const PARAMS: &[Param] = &[
+    Param::new("rate", 1300.0, (1.0, 10_000.0), "arrivals a second"),
+    Param::new("workers", 10.0, (1.0, 1000.0), "calls served at once"),
+    Param::new("service", 10.0, (1.0, 1000.0), "mean time of a call, ms"),
+    Param::new("seconds", 120.0, (1.0, 600.0), "how long, s"),
+];
+
+const MODEL: &str = "a model of the same scene";
+const PUBLISHED: &[Published] = &[
+    Published { policy: "CoDel, published", metric: "useful at 50 ms", unit: "/s", value: 890.0, source: MODEL },
+    Published { policy: "CoDel, published", metric: "useful at 200 ms", unit: "/s", value: 994.0, source: MODEL },
+    Published { policy: "CoDel, published", metric: "useful at 500 ms", unit: "/s", value: 994.0, source: MODEL },
+    Published {
+        policy: "adaptive LIFO, published",
+        metric: "useful at 50 ms",
+        unit: "/s",
+        value: 974.0,
+        source: MODEL,
+    },
+    Published {
+        policy: "adaptive LIFO, published",
+        metric: "useful at 200 ms",
+        unit: "/s",
+        value: 999.0,
+        source: MODEL,
+    },
+    Published {
+        policy: "adaptive LIFO, published",
+        metric: "useful at 500 ms",
+        unit: "/s",
+        value: 999.0,
+        source: MODEL,
+    },
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Policy {
+    TwoLane,
+    Fifo,
+    Shed,
+    Tower,
+    TowerShed,
+    Codel,
+    AdaptiveLifo,
+}
+
+const POLICIES: &[Policy] = &[
+    Policy::TwoLane,
+    Policy::Fifo,
+    Policy::Shed,
+    Policy::Tower,
+    Policy::TowerShed,
+    Policy::Codel,
+    Policy::AdaptiveLifo,
+];
+
+/// The client's timeout in service times, with the goals for useful answers as a share of what can be served.
+const TIMEOUTS: [(f64, f64); 3] = [(5.0, 0.98), (20.0, 0.99), (50.0, 0.99)];
+
+fn play_all(scene: &Scene<'_>) -> Vec<Figure> {
+    let service = scene.get("service");
+    let capacity = scene.get("workers") * 1000.0 / service;
+    let mut figures = Vec::new();
+    for &policy in POLICIES {
+        let (name, ours) = (policy.name(), policy == Policy::TwoLane);
+        let kept = one(scene, policy, None);
+        for (times, share) in TIMEOUTS {
+            let millis = times * service;
+            let (useful, wasted) = kept.within(Duration::from_secs_f64(millis / 1000.0));
+            let goal = Goal::AtLeast((share * capacity).round());
+            figures.push(Figure::new(name, format!("useful at {millis} ms"), "/s", useful).goal_if(ours, goal));
+            let goal = Goal::AtMost(1.3);
+            figures.push(Figure::new(name, format!("wasted at {millis} ms"), "%", wasted).goal_if(ours, goal));
+        }
+        let millis = TIMEOUTS[0].0 * service;
+        let most = Duration::from_secs_f64(millis / 1000.0);
+        let (useful, _) = one(scene, policy, Some(most)).within(most);
+        let goal = Goal::AtLeast((0.99 * capacity).round());
+        let metric = format!("useful at {millis} ms, leaving stops the work");
+        figures.push(Figure::new(name, metric, "/s", useful).goal_if(ours, goal));
+    }
+    figures
+}
+
+/// How long each answer took.
+struct Answers {
+    after: Vec<Duration>,
+    seconds: f64,
+}
+
+fn one(scene: &Scene<'_>, policy: Policy, leaves_after: Option<Duration>) -> Answers {
+    let seed = scene.seed;
+    let (rate, seconds, service) = (scene.get("rate"), scene.get("seconds"), scene.get("service"));
+    let workers = scene.get("workers") as usize;
+    play(seed, || async move {
+        let busiest = Arc::new(AtomicU64::new(0));
+        let stack = policy.wrap(server(seed, service, Arc::clone(&busiest)), workers, service);
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let mut dice = Dice::new(seed, 1);
+        arrivals(rate, seconds, &mut dice, |id| {
+            let (stack, answers) = (stack.clone(), Arc::clone(&answers));
+            let arrived = Instant::now();
+            tokio::spawn(async move {
+                let call = stack.oneshot(Ask::new(id));
+                let done = match leaves_after {
+                    Some(most) => timeout(most, call).await.is_ok_and(|result| result.is_ok()),
+                    None => call.await.is_ok(),
+                };
+                if done {
+                    answers.lock().expect("nobody panics under this lock").push(arrived.elapsed());
+                }
+            });
+        })
+        .await;
+        assert!(busiest.load(Ordering::Relaxed) <= workers as u64, "the workers are as many as there are");
+        // What still waits is answered after the end, and is not counted.
+        let after = std::mem::take(&mut *answers.lock().expect("nobody panics under this lock"));
+        Answers { after, seconds }
+    })
+}
+
+/// Workers without a bound of their own; the most that were at it at once.
+fn server(seed: u64, service: f64, busiest: Arc<AtomicU64>) -> Client {
+    struct Busy(Arc<AtomicU64>);
+    impl Drop for Busy {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    let now = Arc::new(AtomicU64::new(0));
+    client(service_fn(move |ask: Ask| {
+        let (now, busiest) = (Arc::clone(&now), Arc::clone(&busiest));
+        async move {
+            busiest.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            let _busy = Busy(now);
+            let mut dice = Dice::of_event(seed, ask.id, 0);
+            let millis = dice.exponential(service);
+            sleep(dice.millis(millis)).await;
+            Ok(())
+        }
+    }))
+}
+
+// ===== impl Answers =====
+
+impl Answers {
+    /// Useful answers a second, and the share of all answers that were not, in percent.
+    fn within(&self, most: Duration) -> (f64, f64) {
+        let useful = self.after.iter().filter(|after| **after <= most).count() as f64;
+        let all = self.after.len().max(1) as f64;
+        (useful / self.seconds, 100.0 * (all - useful) / all)
+    }
+}
+
+// ===== impl Policy =====
+
+impl Policy {
+    fn name(self) -> &'static str {
+        match self {
+            Self::TwoLane => "donjon two-lane",
+            Self::Fifo => "donjon FIFO, as it is",
+            Self::Shed => "donjon, no queue",
+            Self::Tower => "tower ConcurrencyLimit",
+            Self::TowerShed => "tower LoadShed + limit",
+            Self::Codel => "CoDel (folly)",
+            Self::AdaptiveLifo => "adaptive LIFO (Facebook)",
+        }
+    }
+
+    fn wrap(self, inner: Client, workers: usize, service: f64) -> Client {
+        let limit = ConcurrencyLimitLayer::new(workers);
+        let millis = Duration::from_millis;
+        match self {
+            // A queue so long that only its rules bound it.
+            Self::TwoLane => {
+                client(limit.queue(100_000).two_lane(Duration::from_secs_f64(service / 1000.0)).layer(inner))
+            }
+            Self::Fifo => client(limit.layer(inner)),
+            Self::Shed => client(limit.queue(0).layer(inner)),
+            Self::Tower => client(ServiceBuilder::new().concurrency_limit(workers).service(inner)),
+            Self::TowerShed => {
+                let stack = ServiceBuilder::new().load_shed().concurrency_limit(workers).service(inner);
+                client(stack.map_err(donjon_core::CallError::new))
+            }
+            Self::Codel => {
+                let codel = Codel::new(Instant::now(), millis(5), millis(100));
+                Line::new(workers, Discipline::Codel(codel)).before(inner)
+            }
+            Self::AdaptiveLifo => {
+                let (standing, longest) = (millis(100), millis(1000));
+                Line::new(workers, Discipline::AdaptiveLifo { standing, longest }).before(inner)
+            }
+        }
+    }
+}
+
+fn draw(report: &Report) -> Chart {
+    let metrics = ["useful at 50 ms", "useful at 200 ms", "wasted at 50 ms", "useful at 50 ms, leaving stops the work"];
+    Chart::bars("Queue burst: 1,300 calls a second for a server of 1,000", report, &metrics)
+}
