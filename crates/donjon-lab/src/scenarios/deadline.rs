@@ -10,7 +10,7 @@ use bytes::Bytes;
 use donjon_coalesce::CoalesceLayer;
 use donjon_concurrency_limit::ConcurrencyLimitLayer;
 use donjon_core::{CallError, Scope};
-use donjon_retry::{Budget, RetryLayer};
+use donjon_retry::RetryLayer;
 use donjon_timeout::{DeadlineLayer, PropagateDeadlineLayer, TimeoutLayer};
 use http::{Request, Response};
 use http_body_util::Full;
@@ -28,9 +28,10 @@ pub(super) const SCENARIO: Scenario = Scenario {
     title: "work that is begun after the client has left, over five servers in a row",
     about: "A client waits 200 ms for the first of five servers, each of which works for 5 ms and calls the next one; \
             every other call of the last one stalls for 300 ms. Each server has a limit with a queue, calls the next one \
-            with up to three attempts of 80 ms within 200 ms, and the third joins calls for the same thing. Servers do \
+            with up to three attempts of 80 ms (and a budget) within 200 ms, and the third joins calls for the same thing. Servers do \
             not see that a caller has gone away: they know their deadline, or they do not. Work counts as too late when \
-            no client that asked for it still waits.",
+            no client that asked for it still waits. The network takes no time, but for one row: a server \
+            counts what remains from when it hears of it, so what begins while the word is under way begins too late.",
     params: PARAMS,
     published: PUBLISHED,
     play: play_all,
@@ -46,8 +47,8 @@ const PARAMS: &[Param] = &[
     Param::new("stalling", 0.5, (0.0, 1.0), "the share of its calls that stall"),
     Param::new("work", 5.0, (0.0, 1000.0), "how long each server works, ms"),
     Param::new("hops", 5.0, (1.0, 20.0), "servers in a row"),
-    Param::new("limit", 16.0, (1.0, 1000.0), "calls that a server works on at once"),
-    Param::new("network", 0.0, (0.0, 100.0), "how long a call takes over the network, one way, ms"),
+    Param::new("limit", 64.0, (1.0, 1000.0), "calls that a server works on at once"),
+    Param::new("network", 1.0, (0.0, 100.0), "how long a call takes over the slow network, one way, ms"),
 ];
 
 const PUBLISHED: &[Published] = &[Published {
@@ -65,6 +66,8 @@ type Stack = BoxCloneSyncService<Ask, Response<Full<Bytes>>, CallError>;
 enum Policy {
     /// One deadline, told to the next server.
     Propagated,
+    /// The same over a network that takes its time.
+    OverNetwork,
     /// Each server starts its own.
     PerHop,
     /// Nobody but the client has one.
@@ -73,6 +76,7 @@ enum Policy {
 
 const POLICIES: &[(&str, Policy)] = &[
     ("donjon", Policy::Propagated),
+    ("donjon, slow network", Policy::OverNetwork),
     ("a timeout at each server", Policy::PerHop),
     ("a timeout at the client", Policy::ClientOnly),
 ];
@@ -106,7 +110,8 @@ fn one(scene: &Scene<'_>, policy: Policy) -> Ledger {
     let seed = scene.seed;
     let millis = |name| Duration::from_secs_f64(scene.get(name) / 1000.0);
     let (rate, seconds) = (scene.get("rate"), scene.get("seconds"));
-    let (deadline, attempt, network) = (millis("deadline"), millis("attempt"), millis("network"));
+    let (deadline, attempt) = (millis("deadline"), millis("attempt"));
+    let network = if policy == Policy::OverNetwork { millis("network") } else { Duration::ZERO };
     let (work, stall, stalling) = (millis("work"), millis("stall"), scene.get("stalling"));
     let (hops, limit) = (scene.get("hops") as u64, scene.get("limit") as usize);
     play(seed, || async move {
@@ -117,18 +122,21 @@ fn one(scene: &Scene<'_>, policy: Policy) -> Ledger {
                 None => leaf(Dice::new(seed, 2), stall, stalling, work, Arc::clone(&ledger)),
                 Some(next) => server(work, next, Arc::clone(&ledger)),
             };
-            let inside = ConcurrencyLimitLayer::http(limit).queue(4 * limit).layer(handler);
-            let inside = inside.map_response(|response: Response<_>| response.map(|_| Full::default()));
+            let inside = ConcurrencyLimitLayer::new(limit).queue(4 * limit).layer(handler);
             let served = match policy {
-                Policy::Propagated => wrap(DeadlineLayer::http(deadline).layer(joined(hop, inside))),
+                Policy::Propagated | Policy::OverNetwork => {
+                    wrap(DeadlineLayer::http(deadline).layer(joined(hop, inside)))
+                }
                 Policy::PerHop => wrap(DeadlineLayer::http(deadline).ignore_headers().layer(joined(hop, inside))),
                 Policy::ClientOnly => wrap(joined(hop, inside)),
             };
             let calls = over_network(served, network);
-            let client = RetryLayer::http().max_attempts(3).budget(Budget::unlimited()).seed(seed ^ hop);
+            let client = RetryLayer::http().max_attempts(3).seed(seed ^ hop);
             let client = ServiceBuilder::new().layer(client).layer(TimeoutLayer::new(attempt));
             next = Some(match policy {
-                Policy::Propagated => wrap(client.layer(PropagateDeadlineLayer::new()).service(calls)),
+                Policy::Propagated | Policy::OverNetwork => {
+                    wrap(client.layer(PropagateDeadlineLayer::new()).service(calls))
+                }
                 Policy::PerHop | Policy::ClientOnly => wrap(client.service(calls)),
             });
         }

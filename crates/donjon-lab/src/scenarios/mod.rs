@@ -12,4 +12,5 @@ mod retry_budget;
 use crate::Scenario;
 
 /// All of them.
-pub const ALL: &[&Scenario] = &[&retry_budget::SCENARIO, &jitter::SCENARIO, &queue_burst::SCENARIO, &deadline::SCENARIO];
+pub const ALL: &[&Scenario] =
+    &[&retry_budget::SCENARIO, &jitter::SCENARIO, &queue_burst::SCENARIO, &deadline::SCENARIO];

@@ -108,3 +108,19 @@ fn queue_burst() {
         ],
     );
 }
+
+#[test]
+fn deadline() {
+    let report = play("deadline");
+    let late = "work begun too late";
+    assert_bands(
+        &report,
+        &[
+            ("donjon", late, 0.0, 0.0),
+            ("donjon, slow network", late, 0.1, 1.0),
+            ("a timeout at each server", late, 4.0, 12.0),
+            ("a timeout at the client", late, 6.0, 15.0),
+            ("donjon", "answered in time", 50.0, 72.0),
+        ],
+    );
+}
