@@ -4,5 +4,6 @@
 //! tests (`tests/it/baselines.rs`) are the published rows of those projects' own tests. What other crates have for
 //! Rust is taken from those crates ([`world::peers`](crate::world::peers)).
 
+pub mod breaker;
 pub mod codel;
 pub mod retry_budget;

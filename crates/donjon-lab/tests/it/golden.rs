@@ -7,8 +7,17 @@ use donjon_lab::{Report, Scenario, Settings, measure, scenarios};
 const SEEDS: u32 = 8;
 
 /// What makes a scene short enough for a test.
-const SMALL: &[(&str, &[(&str, f64)])] =
-    &[("retry-budget", &[("seconds", 20.0)]), ("jitter", &[("repeats", 1.0)]), ("queue-burst", &[("seconds", 3.0)])];
+const SMALL: &[(&str, &[(&str, f64)])] = &[
+    ("retry-budget", &[("seconds", 20.0)]),
+    ("jitter", &[("repeats", 1.0)]),
+    ("queue-burst", &[("seconds", 3.0)]),
+    ("deadline", &[("seconds", 3.0)]),
+    ("fan-out", &[("answers", 100.0), ("warm-up", 100.0)]),
+    ("stampede", &[("ttls", 3.0), ("rate", 50.0)]),
+    ("retry-storm", &[("after", 30.0), ("outage", 5.0), ("workers", 2.0)]),
+    ("cold-start", &[("seconds", 8.0)]),
+    ("breaker", &[("openings", 3.0), ("calls", 100_000.0)]),
+];
 
 fn scenario(name: &str) -> &'static Scenario {
     scenarios::ALL.iter().find(|it| it.name == name).unwrap_or_else(|| panic!("there is a scenario {name}"))
@@ -121,6 +130,97 @@ fn deadline() {
             ("a timeout at each server", late, 4.0, 12.0),
             ("a timeout at the client", late, 6.0, 15.0),
             ("donjon", "answered in time", 50.0, 72.0),
+        ],
+    );
+}
+
+#[test]
+fn fan_out() {
+    let report = play("fan-out");
+    let (p99, slower) = ("p99", "p99, all slower");
+    assert_bands(
+        &report,
+        &[
+            ("donjon learned", p99, 17.0, 25.0),
+            ("donjon learned", "extra calls", 1.85, 2.0),
+            ("donjon learned", slower, 170.0, 240.0),
+            ("donjon learned", "extra calls, all slower", 1.85, 2.0),
+            ("donjon fixed 10 ms", "extra calls", 1.8, 2.3),
+            // It has no tokens left when every call is late.
+            ("donjon fixed 10 ms", slower, 2000.0, 20_000.0),
+            ("not hedged", p99, 200.0, 900.0),
+            ("tower Hedge 98th percentile", "extra calls, all slower", 3.0, 60.0),
+        ],
+    );
+}
+
+#[test]
+fn stampede() {
+    let report = play("stampede");
+    let (made, waited, old) = ("made a TTL", "callers who wait a TTL", "old answers a TTL");
+    assert_bands(
+        &report,
+        &[
+            ("donjon refresh ahead", made, 1.0, 1.05),
+            ("donjon refresh ahead", waited, 0.0, 0.0),
+            ("donjon refresh ahead", old, 0.0, 0.0),
+            ("donjon, as it is", made, 0.6, 1.0),
+            ("donjon, as it is", waited, 80.0, 115.0),
+            ("donjon, as it is", old, 0.0, 0.0),
+            ("donjon, stale at once", waited, 0.0, 0.0),
+            ("donjon, stale at once", old, 80.0, 115.0),
+            ("a cache without coalescing", made, 80.0, 115.0),
+            ("donjon refresh ahead", "lost when others give up", 0.0, 0.0),
+            ("donjon, as it is", "lost when others give up", 0.0, 0.0),
+        ],
+    );
+}
+
+#[test]
+fn breaker() {
+    let report = play("breaker");
+    let [outage, half, third] = ["outage", "50 % failing", "30 % failing"].map(|it| format!("calls to open, {it}"));
+    assert_bands(
+        &report,
+        &[
+            ("donjon score", &outage, 7.0, 7.0),
+            ("donjon score", &half, 12.0, 25.0),
+            ("donjon score", &third, 30.0, 70.0),
+            // One in 800,000 calls would be 12.5.
+            ("donjon score", "false openings in 10 million calls", 0.0, 13.0),
+            ("donjon, 5 in a row", &outage, 5.0, 5.0),
+            ("resilience4j", &outage, 50.0, 50.0),
+            ("Polly", &outage, 270.0, 310.0),
+        ],
+    );
+}
+
+#[test]
+fn retry_storm() {
+    let report = play("retry-storm");
+    let back = "time until the answers are back";
+    assert_bands(
+        &report,
+        &[
+            ("donjon server limit alone", back, 0.0, 4.0),
+            ("donjon budget, breaker, limit", back, 0.0, 20.0),
+            // The scene ends before they are back.
+            ("retries without a budget", back, 29.0, 30.0),
+        ],
+    );
+}
+
+#[test]
+fn cold_start() {
+    let report = play("cold-start");
+    let (warm, answered) = ("time until it is warm", "answered in time");
+    assert_bands(
+        &report,
+        &[
+            ("donjon cache + limit", warm, 3.0, 6.0),
+            ("donjon cache + limit", answered, 85.0, 97.0),
+            ("donjon cache", answered, 30.0, 70.0),
+            ("a cache without coalescing", answered, 10.0, 55.0),
         ],
     );
 }
