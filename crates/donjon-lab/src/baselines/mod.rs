@@ -6,4 +6,5 @@
 
 pub mod breaker;
 pub mod codel;
+pub mod formulas;
 pub mod retry_budget;
