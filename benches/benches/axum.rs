@@ -1,0 +1,152 @@
+//! What limits cost an axum server under load: "hello" bare, behind donjon's layers, and behind `tower_governor` with
+//! tower's global limit, in turns. The server has one core, the clients the other.
+//!
+//! `cargo bench -p donjon-benches --bench axum`
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use axum::{BoxError, Router, error_handling::HandleErrorLayer, extract::ConnectInfo, http::StatusCode, routing::get};
+use donjon::{ConcurrencyLimitLayer, PerKeyLayer, Rate, RateLimitLayer, http::key, respond};
+use donjon_benches::interleaved::now;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::LocalSet,
+};
+use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
+use tower_governor::{GovernorLayer, governor::GovernorConfigBuilder};
+
+const CONNECTIONS: usize = 64;
+const CALLS: usize = 64_000;
+const ROUNDS: usize = 21;
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\n\r\n";
+const BODY: &[u8] = b"hello";
+
+/// More than any round sends, so that nothing is refused.
+const PLENTY: u32 = 1_000_000_000;
+
+fn hello() -> Router {
+    Router::new().route("/", get(async || "hello"))
+}
+
+fn with_donjon() -> Router {
+    let peer = key::client_ip().peer(|extensions| {
+        extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| -> IpAddr { peer.ip() })
+    });
+    let rate = RateLimitLayer::new(Rate::per_second(PLENTY.into()).burst(PLENTY.into()));
+    hello().layer(respond(
+        ServiceBuilder::new()
+            .layer(PerKeyLayer::new(peer, rate))
+            .layer(ConcurrencyLimitLayer::http(256).queue(512))
+            .into_inner(),
+    ))
+}
+
+fn with_tower() -> Router {
+    let config = GovernorConfigBuilder::default().per_nanosecond(1).burst_size(PLENTY).finish().expect("a rate");
+    hello().layer(
+        ServiceBuilder::new()
+            .layer(HandleErrorLayer::new(async |_: BoxError| StatusCode::SERVICE_UNAVAILABLE))
+            .layer(GovernorLayer::new(config))
+            .layer(LoadShedLayer::new())
+            .layer(GlobalConcurrencyLimitLayer::new(256)),
+    )
+}
+
+/// Serves it on a thread and a runtime of its own, and says where.
+fn serve(make: fn() -> Router) -> SocketAddr {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            send.send(listener.local_addr().expect("a bound address")).expect("the starter waits");
+            let service = make().into_make_service_with_connect_info::<SocketAddr>();
+            axum::serve(listener, service).await.expect("it serves for ever");
+        });
+    });
+    receive.recv().expect("the server says where it listens")
+}
+
+/// One connection's share of a round: a request is sent when the answer to the last one is whole.
+async fn converse(connection: &mut TcpStream, calls: usize) {
+    let mut answer = [0; 1024];
+    for _ in 0..calls {
+        connection.write_all(REQUEST).await.expect("it is sent");
+        let mut length = 0;
+        while !answer[..length].ends_with(BODY) {
+            let more = connection.read(&mut answer[length..]).await.expect("it is answered");
+            assert_ne!(more, 0, "the server has hung up");
+            length += more;
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..length]));
+    }
+}
+
+struct Subject {
+    name: &'static str,
+    connections: Vec<TcpStream>,
+    rounds: Vec<Duration>,
+}
+
+async fn round(connections: Vec<TcpStream>) -> (Duration, Vec<TcpStream>) {
+    let started = now();
+    let tasks: Vec<_> = connections
+        .into_iter()
+        .map(|mut connection| {
+            tokio::task::spawn_local(async move {
+                converse(&mut connection, CALLS / CONNECTIONS).await;
+                connection
+            })
+        })
+        .collect();
+    let mut connections = Vec::new();
+    for task in tasks {
+        connections.push(task.await.expect("no conversation panics"));
+    }
+    (started.elapsed(), connections)
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let subjects: [(&str, fn() -> Router); 3] = [
+        ("bare", hello),
+        ("donjon: `respond`, rate limit per user, concurrency limit", with_donjon),
+        ("tower_governor, load shed, tower's global limit", with_tower),
+    ];
+    LocalSet::new().block_on(&runtime, async {
+        let mut measured = Vec::new();
+        for (name, make) in subjects {
+            let address = serve(make);
+            let mut connections = Vec::new();
+            for _ in 0..CONNECTIONS {
+                let connection = TcpStream::connect(address).await.expect("it is accepted");
+                connection.set_nodelay(true).expect("a socket option");
+                connections.push(connection);
+            }
+            measured.push(Subject { name, connections, rounds: Vec::new() });
+        }
+        for n in 0..ROUNDS + 2 {
+            for subject in &mut measured {
+                let (took, connections) = round(std::mem::take(&mut subject.connections)).await;
+                subject.connections = connections;
+                if n >= 2 {
+                    subject.rounds.push(took);
+                }
+            }
+        }
+        println!("\n| axum \"hello\", {CONNECTIONS} connections | requests/s | of bare |\n|---|---|---|");
+        let mut bare = None;
+        for subject in &mut measured {
+            subject.rounds.sort_unstable();
+            let rate = CALLS as f64 / subject.rounds[ROUNDS / 2].as_secs_f64();
+            let bare = *bare.get_or_insert(rate);
+            println!("| {} | {rate:.0} | {:.3} |", subject.name, rate / bare);
+        }
+    });
+}
