@@ -11,7 +11,8 @@ use crate::origin::Origin;
 /// information.
 pub struct TransportError {
     kind: TransportErrorKind,
-    origin: Option<Origin>,
+    /// Boxed, so that a result that may hold the error is not large.
+    origin: Option<Box<Origin>>,
     cause: Cause,
 }
 
@@ -71,7 +72,7 @@ pub(crate) struct Abandoned;
 impl TransportError {
     /// Of the kind `InvalidUrl` or `InvalidRequest`.
     pub(crate) fn invalid(kind: TransportErrorKind, origin: Option<Origin>, message: &'static str) -> Self {
-        Self { kind, origin, cause: Cause::Invalid(message, io::ErrorKind::InvalidInput.into()) }
+        Self { kind, origin: origin.map(Box::new), cause: Cause::Invalid(message, io::ErrorKind::InvalidInput.into()) }
     }
 
     pub(crate) fn client(origin: Option<Origin>, error: hyper_util::client::legacy::Error) -> Self {
@@ -90,7 +91,7 @@ impl TransportError {
         } else {
             TransportErrorKind::Exchange
         };
-        Self { kind, origin, cause: Cause::Client(error) }
+        Self { kind, origin: origin.map(Box::new), cause: Cause::Client(error) }
     }
 
     /// `error` shows no URL: the origin is enough.
@@ -120,16 +121,20 @@ impl TransportError {
             }
             _ => Cause::Reqwest(error),
         };
-        Self { kind, origin, cause }
+        Self { kind, origin: origin.map(Box::new), cause }
     }
 
     #[cfg(feature = "reqwest")]
     pub(crate) fn reqwest_body(origin: Option<Origin>, error: ::reqwest::Error) -> Self {
-        Self { kind: TransportErrorKind::Body, origin, cause: Cause::Reqwest(error.without_url()) }
+        Self {
+            kind: TransportErrorKind::Body,
+            origin: origin.map(Box::new),
+            cause: Cause::Reqwest(error.without_url()),
+        }
     }
 
     pub(crate) fn body(origin: Option<Origin>, error: hyper::Error) -> Self {
-        Self { kind: TransportErrorKind::Body, origin, cause: Cause::Body(error) }
+        Self { kind: TransportErrorKind::Body, origin: origin.map(Box::new), cause: Cause::Body(error) }
     }
 
     /// What happened.
