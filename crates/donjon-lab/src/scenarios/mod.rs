@@ -9,6 +9,7 @@ mod cold_start;
 mod deadline;
 mod fan_out;
 mod jitter;
+mod orders;
 mod queue_burst;
 mod retry_budget;
 mod retry_storm;
@@ -27,4 +28,5 @@ pub const ALL: &[&Scenario] = &[
     &breaker::SCENARIO,
     &retry_storm::SCENARIO,
     &cold_start::SCENARIO,
+    &orders::SCENARIO,
 ];

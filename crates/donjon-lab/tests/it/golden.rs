@@ -15,6 +15,7 @@ const SMALL: &[(&str, &[(&str, f64)])] = &[
     ("fan-out", &[("answers", 100.0), ("warm-up", 100.0)]),
     ("stampede", &[("ttls", 3.0), ("rate", 50.0)]),
     ("retry-storm", &[("after", 30.0), ("outage", 5.0), ("workers", 2.0)]),
+    ("orders", &[("seconds", 10.0)]),
     ("cold-start", &[("seconds", 8.0)]),
     ("breaker", &[("openings", 3.0), ("calls", 100_000.0)]),
 ];
@@ -221,6 +222,26 @@ fn cold_start() {
             ("donjon cache + limit", answered, 85.0, 97.0),
             ("donjon cache", answered, 30.0, 70.0),
             ("a cache without coalescing", answered, 10.0, 55.0),
+        ],
+    );
+}
+
+#[test]
+fn orders() {
+    let report = play("orders");
+    let right = "donjon, right order";
+    let [load, sent] = ["cache: load on the service", "breaker: calls sent to a service that is down"];
+    let [most, failed] = ["hedge: most in flight under a limit of 10", "attempt timeout: calls that failed"];
+    let of = |policy, metric| report.value(policy, metric).expect("both orders have it");
+    assert!(of("cache inside retry", load) > 1.03 * of(right, load), "{report}");
+    assert!(of("breaker outside retry", sent) > 5.0 * of(right, sent), "{report}");
+    assert_bands(
+        &report,
+        &[
+            (right, most, 10.0, 10.0),
+            ("hedge inside the limit", most, 10.5, 20.0),
+            (right, failed, 0.0, 0.5),
+            ("attempt timeout outside retry", failed, 8.0, 12.0),
         ],
     );
 }
