@@ -88,6 +88,9 @@ async fn converse(connection: &mut TcpStream, calls: usize) {
     }
 }
 
+/// What is served, and how it is called.
+type Named = (&'static str, fn() -> Router);
+
 struct Subject {
     name: &'static str,
     connections: Vec<TcpStream>,
@@ -114,7 +117,7 @@ async fn round(connections: Vec<TcpStream>) -> (Duration, Vec<TcpStream>) {
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let subjects: [(&str, fn() -> Router); 3] = [
+    let subjects: [Named; 3] = [
         ("bare", hello),
         ("donjon: `respond`, rate limit per user, concurrency limit", with_donjon),
         ("tower_governor, load shed, tower's global limit", with_tower),

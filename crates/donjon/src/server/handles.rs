@@ -45,10 +45,12 @@ impl<K> fmt::Debug for Handles<K> {
     }
 }
 
-/// The figures of the deadline (with the label `layer`: `deadline`) and of the concurrency limit.
+/// The figures of the deadline (with the label `layer`: `deadline`), of the keys of the rate limits, and of the concurrency
+/// limit.
 impl<K> Observe for Handles<K> {
     fn observe(&self, visit: &mut dyn FnMut(Figure)) {
         self.deadline.observe(&mut |figure| visit(figure.label("layer", "deadline")));
+        self.rate.observe(visit);
         self.limit.observe(visit);
     }
 }
