@@ -167,7 +167,11 @@ impl Panel {
             .chain(published.map(|it| bar(it.policy, it.value, true)))
             .collect();
         let goal = measured.clone().find_map(|row| row.mean.goal);
-        Self { title: format!("{metric} [{}]", unit.unwrap_or_default()), shape: Shape::Bars { bars, goal } }
+        let title = match unit {
+            Some(unit) if !unit.is_empty() => format!("{metric} [{unit}]"),
+            _ => metric.to_owned(),
+        };
+        Self { title, shape: Shape::Bars { bars, goal } }
     }
 
     /// Lines.
@@ -194,7 +198,9 @@ impl Panel {
 
 fn draw_bars(area: &Area<'_>, bars: &[Bar], goal: Option<Goal>) -> Drawn {
     let (wide, _) = area.dim_in_pixel();
-    let (left, right, top) = (250, wide as i32 - 90, 40);
+    // Room for the longest name, at the width of a wide letter.
+    let longest = bars.iter().map(|bar| bar.policy.chars().count()).max().unwrap_or_default();
+    let (left, right, top) = ((longest as i32 * 11 + 30).max(250), wide as i32 - 90, 40);
     let bottom = top + bars.len() as i32 * ROW;
     let bound = match goal {
         Some(Goal::AtMost(it) | Goal::AtLeast(it)) => it,
