@@ -29,6 +29,7 @@ fn figures(source: &dyn Observe) -> BTreeMap<String, FigureValue> {
 #[test]
 fn each_handle_shows_each_figure_once_under_a_lawful_name() {
     let handles = donjon::client::builder().handles();
+    let cached = donjon::client::builder().cache(std::time::Duration::from_secs(1)).handles();
     let per_key: donjon::per_key::Handle<u64, _> =
         PerKeyLayer::new(|n: &u64| Some(*n), ConcurrencyLimitLayer::new(1)).handle();
     let sources: Vec<(&str, Box<dyn Observe>)> = vec![
@@ -43,6 +44,7 @@ fn each_handle_shows_each_figure_once_under_a_lawful_name() {
         ("store", Box::new(MemoryStore::<u64, u64>::counting(8).build())),
         ("timeout", Box::new(DeadlineLayer::new(std::time::Duration::from_secs(1)).handle())),
         ("timeout", Box::new(handles)),
+        ("cache", Box::new(cached)),
     ];
     for (prefix, source) in sources {
         let figures = figures(&*source);

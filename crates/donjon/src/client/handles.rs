@@ -78,5 +78,9 @@ impl Observe for Handles {
         self.retry.observe(visit);
         self.limit.observe(visit);
         self.attempt.observe(&mut |figure| visit(figure.label("layer", "attempt")));
+        #[cfg(feature = "cache")]
+        if let Some(cache) = &self.cache {
+            cache.observe(visit);
+        }
     }
 }
