@@ -4,14 +4,15 @@ use donjon_store::{Answer, Entry, FillToken, Store};
 
 use crate::core::Core;
 
-/// The right to bring a value under a key. Dropped without having brought one, it is given back.
+/// A key, and the right to bring a value under it, if that was granted. Dropped without having brought one, it is given
+/// back.
 pub(crate) struct Claim<K, V, St>
 where
     St: Store<K, V>,
 {
     core: Arc<Core<K, V, St>>,
     key: Option<K>,
-    token: FillToken,
+    token: Option<FillToken>,
     /// Whether there is a value that the next one is to replace.
     replaces: bool,
 }
@@ -24,8 +25,28 @@ impl<K, V, St> Claim<K, V, St>
 where
     St: Store<K, V>,
 {
-    pub(crate) fn new(core: Arc<Core<K, V, St>>, key: K, token: FillToken, replaces: bool) -> Self {
-        Self { core, key: Some(key), token, replaces }
+    /// Of this key, without the right.
+    pub(crate) fn new(core: Arc<Core<K, V, St>>, key: K) -> Self {
+        Self { core, key: Some(key), token: None, replaces: false }
+    }
+
+    /// The right, and whether there is a value that the next one is to replace.
+    pub(crate) fn grant(&mut self, token: FillToken, replaces: bool) {
+        self.token = Some(token);
+        self.replaces = replaces;
+    }
+
+    pub(crate) fn granted(self) -> Option<Self> {
+        self.token.is_some().then_some(self)
+    }
+
+    pub(crate) fn is_granted(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// The token is another one, of a later lookup.
+    pub(crate) fn renew(&mut self, token: FillToken) {
+        self.token = Some(token);
     }
 
     pub(crate) fn key(&self) -> &K {
@@ -33,8 +54,9 @@ where
     }
 
     pub(crate) fn fill(mut self, entry: Entry<V>) -> Answer<St::Fill> {
-        let key = self.key.take().expect(HELD);
-        self.core.store.fill(key, entry, self.token)
+        let token = self.token.take().expect("only what was granted is filled");
+        let key = self.core.stored_key(self.key.take().expect(HELD));
+        self.core.store.fill(key, entry, token)
     }
 
     /// The answer is not to be kept. What it was to replace is outdated, and goes.
@@ -48,8 +70,8 @@ where
     St: Store<K, V>,
 {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.core.store.abandon(&key, self.token);
+        if let (Some(key), Some(token)) = (&self.key, self.token) {
+            self.core.store.abandon(key, token);
         }
     }
 }

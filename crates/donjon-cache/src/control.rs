@@ -176,7 +176,8 @@ impl Control {
         }
         // 53 bits are as many as the mantissa has.
         let draw = (self.entropy.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        ttl.mul_f64(1.0 - jitter * draw)
+        // For ever is less than what there is no part of.
+        ttl.min(Duration::from_nanos(u64::MAX)).mul_f64(1.0 - jitter * draw)
     }
 }
 

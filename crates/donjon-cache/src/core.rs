@@ -16,24 +16,49 @@ pub(crate) struct Core<K, V, St> {
     pub(crate) counters: Counters,
     pub(crate) flights: Registry<K>,
     pub(crate) refreshes: Refreshes<K>,
-    own_tag: OwnTag<K>,
+    by_key: ByKey<K>,
     values: PhantomData<fn() -> V>,
 }
 
-/// The tag that every value has by its key.
-pub(crate) type OwnTag<K> = Option<fn(&K) -> String>;
+/// What follows from a key alone.
+pub(crate) struct ByKey<K> {
+    /// The tag that every value has by its key.
+    tag: Option<fn(&K) -> String>,
+    /// The key as it is stored.
+    stored: Option<fn(&K) -> K>,
+}
+
+// ===== impl ByKey =====
+
+impl<K> ByKey<K> {
+    /// Nothing: no tag, and the key is stored as it is.
+    pub(crate) const NOTHING: Self = Self { tag: None, stored: None };
+
+    #[cfg(feature = "http")]
+    pub(crate) fn new(tag: fn(&K) -> String, stored: fn(&K) -> K) -> Self {
+        Self { tag: Some(tag), stored: Some(stored) }
+    }
+}
+
+impl<K> Clone for ByKey<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for ByKey<K> {}
 
 // ===== impl State =====
 
 impl<K, V, St> State<K, V, St> {
-    pub(crate) fn new(store: St, control: Control, max_followers: Option<usize>, own_tag: OwnTag<K>) -> Self {
+    pub(crate) fn new(store: St, control: Control, max_followers: Option<usize>, by_key: ByKey<K>) -> Self {
         let core = Core {
             store,
             control,
             counters: Counters::default(),
             flights: Registry::new(max_followers),
             refreshes: Refreshes::new(),
-            own_tag,
+            by_key,
             values: PhantomData,
         };
         Self { core: Arc::new(core) }
@@ -45,7 +70,7 @@ impl<K, V, St> State<K, V, St> {
 
     /// The same settings over another store.
     pub(crate) fn over<W, T>(&self, store: T) -> State<K, W, T> {
-        State::new(store, self.core.control.fresh(), self.core.flights.max_followers(), self.core.own_tag)
+        State::new(store, self.core.control.fresh(), self.core.flights.max_followers(), self.core.by_key)
     }
 
     pub(crate) fn fresh(&self) -> Self
@@ -61,7 +86,7 @@ impl<K, V, St> State<K, V, St> {
         St: Fresh,
     {
         let core = &self.core;
-        State::new(core.store.fresh(), control(&core.control), core.flights.max_followers(), core.own_tag)
+        State::new(core.store.fresh(), control(&core.control), core.flights.max_followers(), core.by_key)
     }
 
     pub(crate) fn with_max_followers(&self, max: usize) -> Self
@@ -69,7 +94,7 @@ impl<K, V, St> State<K, V, St> {
         St: Fresh,
     {
         let core = &self.core;
-        State::new(core.store.fresh(), core.control.fresh(), Some(max), core.own_tag)
+        State::new(core.store.fresh(), core.control.fresh(), Some(max), core.by_key)
     }
 }
 
@@ -89,7 +114,14 @@ impl<K, V, St> fmt::Debug for State<K, V, St> {
 
 impl<K, V, St> Core<K, V, St> {
     pub(crate) fn own_tag(&self, key: &K) -> Option<String> {
-        self.own_tag.map(|tag| tag(key))
+        self.by_key.tag.map(|tag| tag(key))
+    }
+
+    pub(crate) fn stored_key(&self, key: K) -> K {
+        match self.by_key.stored {
+            Some(stored) => stored(&key),
+            None => key,
+        }
     }
 }
 

@@ -247,6 +247,8 @@ where
                         }
                         Landing::Again(again) => {
                             let miss = kept.take().expect("whoever has started gets the end of it");
+                            // What it costs is counted from here.
+                            let miss = Miss { now: Instant::now(), ..miss };
                             next(miss.take_part(again.enter()), rest.take())
                         }
                     }
@@ -311,7 +313,10 @@ where
     S::Error: Reject,
     F: Form<R, S::Response, S::Error> + Clone,
 {
-    fn of<P>(miss: &Miss<S, R, K, F::Value, F, P, St>) -> Self {
+    fn of<P>(miss: &Miss<S, R, K, F::Value, F, P, St>) -> Self
+    where
+        St: CacheStore<K, F::Value>,
+    {
         let core = Arc::clone(miss.state.core());
         Self { form: miss.form.clone(), core, stale: miss.stale.clone(), types: PhantomData }
     }

@@ -25,8 +25,12 @@
 //! **Bodies** are captured inside of the call, up to [`body_cap`](CacheLayer::body_cap): the answer is given when its body
 //! is whole. A larger one is not stored: what was read of it is handed on first, then the rest streams. One that
 //! announces more than the cap, an event stream and gRPC stream at once. One that breaks off is handed on as it is, up to
-//! where it breaks off, unless there is a stale answer. Trailers are kept. A captured body is copied into memory of its
-//! own, so that it keeps no larger buffer alive.
+//! where it breaks off, unless there is a stale answer. Trailers are kept. What is stored is copied into memory of its
+//! own, with its fields and its key, so that it keeps no larger buffer alive.
+//!
+//! **The URI is the one that the layer sees**: a router may have taken a prefix off the path (`Router::nest` of axum does).
+//! Two nested routers that share a layer would answer for each other: put the layer around them, or give each one its own
+//! by [`fresh`](donjon_core::Fresh::fresh).
 //!
 //! Extensions of a response are not stored: the caller whose call it was has them, others have not.
 //!
@@ -71,7 +75,7 @@ use donjon_store::{MemoryStore, Store};
 use http::Uri;
 
 pub use self::{body::CacheBody, capture::Capture, form::Http, response::CachedResponse};
-use crate::{CacheLayer, Handle};
+use crate::{CacheLayer, Handle, core::ByKey};
 
 /// How many bytes the store holds at most, unless said: 64 MiB.
 pub const DEFAULT_CAPACITY: u64 = 64 * 1024 * 1024;
@@ -103,7 +107,12 @@ impl CacheLayer<HttpRequests, HttpKey, CachedResponse, Http> {
     pub fn http_with(requests: HttpRequests) -> Self {
         let requests = requests.of_any_age();
         let form = Http::new(requests.responses());
-        Self::from_parts(requests, form, memory(DEFAULT_CAPACITY), Some(|key| uri_tag(key.uri())))
+        Self::from_parts(
+            requests,
+            form,
+            memory(DEFAULT_CAPACITY),
+            ByKey::new(|key| uri_tag(key.uri()), |key| key.detached()),
+        )
     }
 }
 
@@ -137,7 +146,20 @@ where
     }
 }
 
-/// Every stored answer has the tag of its URI.
+/// Every stored answer has the tag of its URI. Those that are equal have one tag: scheme and authority are the same in
+/// whatever case.
 fn uri_tag(uri: &Uri) -> String {
-    format!("uri {uri}")
+    let mut tag = String::from("uri ");
+    if let Some(scheme) = uri.scheme_str() {
+        tag.push_str(scheme);
+        tag.push_str("://");
+    }
+    tag.push_str(uri.authority().map_or("", |authority| authority.as_str()));
+    tag.make_ascii_lowercase();
+    tag.push_str(uri.path());
+    if let Some(query) = uri.query() {
+        tag.push('?');
+        tag.push_str(query);
+    }
+    tag
 }

@@ -8,7 +8,7 @@ use tower_layer::Layer;
 use crate::{
     ByTtl, Cache, Handle, Values,
     control::Control,
-    core::{OwnTag, State},
+    core::{ByKey, State},
 };
 
 /// Caches answers. See the [crate](crate) for what it does.
@@ -46,7 +46,7 @@ where
     /// arguments, and the user, unless the answer is the same for all. Only what may be answered without being done is to
     /// have a key. `None` is always safe.
     pub fn new(key: X) -> Self {
-        Self::from_parts(key, Values::default(), MemoryStore::new(CAPACITY), None)
+        Self::from_parts(key, Values::default(), MemoryStore::new(CAPACITY), ByKey::NOTHING)
     }
 }
 
@@ -63,8 +63,8 @@ where
 }
 
 impl<X, K, V, F, St> CacheLayer<X, K, V, F, ByTtl, St> {
-    pub(crate) fn from_parts(key: X, form: F, store: St, own_tag: OwnTag<K>) -> Self {
-        let state = Arc::new(State::new(store, Control::new(), None, own_tag));
+    pub(crate) fn from_parts(key: X, form: F, store: St, by_key: ByKey<K>) -> Self {
+        let state = Arc::new(State::new(store, Control::new(), None, by_key));
         Self { state, key, form, policy: ByTtl, bypass: false }
     }
 }

@@ -2,7 +2,7 @@ use std::{hash::Hash, sync::Arc};
 
 use donjon_coalesce::Role;
 use donjon_core::Reject;
-use donjon_store::{Answer, FillToken, Found, Freshness, Lookup};
+use donjon_store::{Answer, FillToken, Found, Freshness, Lookup, Store};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -17,16 +17,19 @@ use crate::{
 };
 
 /// A call that has not found what it can have at once: all that it takes to make it.
-pub(crate) struct Miss<S, R, K, V, F, P, St> {
+pub(crate) struct Miss<S, R, K, V, F, P, St>
+where
+    St: Store<K, V>,
+{
     pub(crate) state: Arc<State<K, V, St>>,
-    pub(crate) key: K,
+    /// Of its key. Whoever makes no call gives back what was granted.
+    pub(crate) claim: Claim<K, V, St>,
     pub(crate) inner: S,
     pub(crate) request: R,
     pub(crate) form: F,
     pub(crate) policy: P,
     /// When it was looked up.
     pub(crate) now: Instant,
-    pub(crate) token: Option<FillToken>,
     /// What may be served if the call fails.
     pub(crate) stale: Option<Found<V>>,
     /// The store answers at once, so it is not much to ask it again.
@@ -85,10 +88,10 @@ where
                     }
                     return Sorted::Serve(found);
                 }
-                self.token = Some(token);
+                self.claim.grant(token, true);
                 self.stale = Some(found);
             }
-            Ok(Lookup::Miss(token)) => self.token = Some(token),
+            Ok(Lookup::Miss(token)) => self.claim.grant(token, false),
             // A store may have more to say one day; without a token nothing is brought to it.
             Ok(_) => {}
             Err(_) => count(&core.counters.store_errors),
@@ -100,11 +103,11 @@ where
     /// Uses this call for a refresh, unless one runs already.
     fn refresh(self, token: Option<FillToken>) {
         let core = self.state.core();
-        match Refreshing::begin(core, &self.key) {
+        match Refreshing::begin(core, self.claim.key()) {
             Some(refreshing) => refreshing.spawn(self.inner, self.request, self.form, self.policy, token),
             None => {
                 if let Some(token) = token {
-                    core.store.abandon(&self.key, token);
+                    core.store.abandon(self.claim.key(), token);
                 }
             }
         }
@@ -113,7 +116,7 @@ where
     /// Takes part in the call of the key, or starts it.
     pub(crate) fn enter(self) -> PartOf<S, R, K, F, P, St> {
         let flights = self.state.core().flights.flights();
-        let role = flights.into_role(self.key.clone());
+        let role = flights.into_role(self.claim.key().clone());
         self.take_part(role)
     }
 
@@ -127,8 +130,7 @@ where
                     return Part::Found(found);
                 }
                 let core = Arc::clone(self.state.core());
-                let replaces = self.stale.is_some();
-                let claim = self.token.map(|token| Claim::new(Arc::clone(&core), self.key, token, replaces));
+                let claim = self.claim.granted();
                 let fetch = Fetch::new(core, self.form, self.policy, claim, self.now, self.inner, self.request);
                 Part::Joined(lead.run(fetch), None)
             }
@@ -142,9 +144,9 @@ where
 
     /// Somebody may have brought the value since it was looked up, and have ended before this one has entered.
     fn look_again(&mut self) -> Option<Found<F::Value>> {
-        let Answer::Now(Ok(looked)) = self.state.core().store.lookup(&self.key, self.now) else { return None };
-        if let Some(token) = looked.token().filter(|token| token.is_leader() || self.token.is_none()) {
-            self.token = Some(token);
+        let Answer::Now(Ok(looked)) = self.state.core().store.lookup(self.claim.key(), self.now) else { return None };
+        if let Some(token) = looked.token().filter(|token| token.is_leader() || !self.claim.is_granted()) {
+            self.claim.renew(token);
         }
         // It was looked up with the time of then.
         looked.fresh().filter(|found| found.at(Instant::now()) == Freshness::Fresh)

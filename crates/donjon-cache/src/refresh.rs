@@ -29,9 +29,17 @@ pub(crate) struct Refreshes<K> {
 }
 
 struct Tasks<K> {
-    /// `None` up to when the task is there.
-    running: HashMap<K, Option<AbortHandle>>,
+    running: HashMap<K, Running>,
+    /// How many have begun.
+    begun: u64,
     ended: bool,
+}
+
+struct Running {
+    /// Which it is: a task may have ended, and the next one of its key have begun, before its handle is here.
+    number: u64,
+    /// `None` up to when the task is there.
+    task: Option<AbortHandle>,
 }
 
 /// The one refresh of a key. Dropped, another one may begin.
@@ -41,6 +49,7 @@ where
 {
     core: Arc<Core<K, V, St>>,
     key: K,
+    number: u64,
     succeeded: bool,
 }
 
@@ -48,7 +57,7 @@ where
 
 impl<K> Refreshes<K> {
     pub(crate) fn new() -> Self {
-        Self { tasks: Mutex::new(Tasks { running: HashMap::new(), ended: false }) }
+        Self { tasks: Mutex::new(Tasks { running: HashMap::new(), begun: 0, ended: false }) }
     }
 
     /// Ends all of them.
@@ -58,7 +67,7 @@ impl<K> Refreshes<K> {
             tasks.ended = true;
             mem::take(&mut tasks.running)
         };
-        running.into_values().flatten().for_each(|task| task.abort());
+        running.into_values().filter_map(|it| it.task).for_each(|task| task.abort());
     }
 
     // What runs under the lock leaves the map whole, whatever panics.
@@ -82,7 +91,7 @@ where
     /// The right to refresh this key: unless somebody does already, or as many refreshes run as may.
     pub(crate) fn begin(core: &Arc<Core<K, V, St>>, key: &K) -> Option<Self> {
         let counters = &core.counters;
-        {
+        let number = {
             let mut tasks = core.refreshes.lock();
             if tasks.running.contains_key(key) || tasks.ended {
                 return None;
@@ -93,11 +102,14 @@ where
                 count(&counters.skipped_refreshes);
                 return None;
             }
-            tasks.running.insert(key.clone(), None);
-        }
+            tasks.begun += 1;
+            let number = tasks.begun;
+            tasks.running.insert(key.clone(), Running { number, task: None });
+            number
+        };
         count(&counters.refreshes);
         counters.refreshing.fetch_add(1, Relaxed);
-        Some(Self { core: Arc::clone(core), key: key.clone(), succeeded: false })
+        Some(Self { core: Arc::clone(core), key: key.clone(), number, succeeded: false })
     }
 }
 
@@ -121,7 +133,7 @@ where
         P: Retention<K, V> + Send + 'static,
     {
         let core = Arc::clone(&self.core);
-        let key = self.key.clone();
+        let (key, number) = (self.key.clone(), self.number);
         let task = async move {
             let mut this = self;
             let core = Arc::clone(&this.core);
@@ -142,7 +154,8 @@ where
                     Err(_) => return count(&core.counters.store_errors),
                 },
             };
-            let claim = Claim::new(Arc::clone(&core), this.key.clone(), token, true);
+            let mut claim = Claim::new(Arc::clone(&core), this.key.clone());
+            claim.grant(token, true);
             let flights = core.flights.flights::<Flown<F::Value, F::Own>, S::Error>();
             let Role::Lead(lead) = flights.enter(this.key.clone()) else {
                 // The call is already made.
@@ -162,8 +175,8 @@ where
         if tasks.ended {
             drop(tasks);
             task.abort();
-        } else if let Some(running) = tasks.running.get_mut(&key) {
-            *running = Some(task);
+        } else if let Some(running) = tasks.running.get_mut(&key).filter(|it| it.number == number) {
+            running.task = Some(task);
         }
     }
 }

@@ -13,6 +13,7 @@ use tower_service::Service;
 use crate::{
     ByTtl, CacheStore, Form, Retention, Values,
     changes::Changes,
+    claim::Claim,
     core::State,
     future::{ResponseFuture, serve},
     miss::{Miss, Sorted},
@@ -127,13 +128,12 @@ impl<S, X, K, V, F, P, St> Cache<S, X, K, V, F, P, St> {
         let prompt = matches!(looked, Answer::Now(_));
         let miss = Miss {
             state: Arc::clone(&self.state),
-            key,
+            claim: Claim::new(Arc::clone(self.state.core()), key),
             inner: self.inner.clone(),
             request,
             form: self.form.clone(),
             policy: self.policy.clone(),
             now,
-            token: None,
             stale: None,
             prompt,
         };

@@ -200,6 +200,15 @@ impl HttpKey {
         uri + fields.sum::<usize>()
     }
 
+    /// The same key in memory of its own. What was parsed is a piece of the buffer that it came in, and keeps all of that
+    /// alive: nothing to remember for long.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let uri = self.uri.to_string().parse().ok().filter(|own| *own == self.uri);
+        let fields = self.fields.iter().map(|(name, value)| (name.clone(), detached(value)));
+        Self { method: self.method.clone(), uri: uri.unwrap_or_else(|| self.uri.clone()), fields: fields.collect() }
+    }
+
     /// The values of a field that is part of the key.
     pub fn field(&self, name: &HeaderName) -> impl Iterator<Item = &HeaderValue> {
         self.fields.iter().filter(move |(own, _)| own == name).map(|(_, value)| value)
@@ -237,11 +246,22 @@ impl fmt::Debug for HttpResponses {
     }
 }
 
+/// The same value in memory of its own, for whoever remembers it for long: one that was parsed keeps the buffer alive that
+/// it came in.
+#[must_use]
+pub fn detached(value: &HeaderValue) -> HeaderValue {
+    // A parser may let through what is no value: that one is shared.
+    let mut own = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
+    own.set_sensitive(value.is_sensitive());
+    own
+}
+
 /// Whether one of these directives is there, with or without a value; or something that cannot be read.
 fn has_directive(headers: &HeaderMap, name: &HeaderName, directives: &[&str]) -> bool {
     headers.get_all(name).iter().any(|value| {
         let Ok(value) = value.to_str() else { return true };
-        value.split(',').any(|part| {
+        // A semicolon does not belong there, and is taken for the comma that was meant.
+        value.split([',', ';']).any(|part| {
             let part: String = part.chars().filter(|it| !it.is_whitespace() && *it != '"').collect();
             let bare = part.split_once('=').map_or(&*part, |(name, _)| name);
             directives.iter().any(|it| part.eq_ignore_ascii_case(it) || bare.eq_ignore_ascii_case(it))

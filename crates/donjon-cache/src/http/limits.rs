@@ -35,14 +35,14 @@ pub(super) fn limits(headers: &HeaderMap) -> Limits {
 
 /// How old it says that it is: zero unless said.
 pub(super) fn age(headers: &HeaderMap) -> Duration {
-    let age = headers.get(AGE).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    age.map_or(Duration::ZERO, Duration::from_secs)
+    seconds(headers.get(AGE).and_then(|value| value.to_str().ok()).map(str::trim))
 }
 
 /// The directives of `Cache-Control`, with their values.
 fn directives(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
     let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(|part| match part.split_once('=') {
+    // A semicolon does not belong there, and is taken for the comma that was meant.
+    values.flat_map(|value| value.split([',', ';'])).map(|part| match part.split_once('=') {
         Some((name, value)) => (name.trim(), Some(value.trim().trim_matches('"'))),
         None => (part.trim(), None),
     })

@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use donjon_http::sharing;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version,
     header::{AGE, CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE},
@@ -42,7 +43,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 impl CachedResponse {
     pub(super) fn new(parts: &response::Parts, body: Bytes, trailers: Option<HeaderMap>) -> Self {
-        let mut headers = parts.headers.clone();
+        let mut headers = detached(&parts.headers);
         for name in named_by_connection(&parts.headers).into_iter().chain(HOP_BY_HOP) {
             headers.remove(name);
         }
@@ -53,7 +54,7 @@ impl CachedResponse {
             limits: limits::limits(&headers),
             headers,
             body,
-            trailers,
+            trailers: trailers.as_ref().map(detached),
         }))
     }
 
@@ -121,6 +122,15 @@ impl fmt::Debug for CachedResponse {
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+}
+
+/// The same fields in memory of their own.
+fn detached(headers: &HeaderMap) -> HeaderMap {
+    let mut own = HeaderMap::with_capacity(headers.keys_len());
+    for (name, value) in headers {
+        own.append(name, sharing::detached(value));
+    }
+    own
 }
 
 fn weight(headers: &HeaderMap) -> usize {

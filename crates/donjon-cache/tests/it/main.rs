@@ -11,6 +11,8 @@ mod deadline;
 mod http;
 #[cfg(feature = "http")]
 mod http_bodies;
+#[cfg(feature = "http")]
+mod http_edges;
 mod lifetime;
 mod refresh;
 mod remote;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use donjon_cache::CacheLayer;
-use donjon_core::CallError;
+use donjon_core::{CallError, Deadline};
 use donjon_store::{Answer, Entry, FillToken, Lookup, MemoryStore, Store, Stored};
 use donjon_test::{Number, Probe, Reply};
 use tokio::time::{Instant, advance};
@@ -150,6 +150,41 @@ async fn a_lease_comes_back_when_the_call_fails_or_is_dropped() {
     call.abort();
     settle().await;
     assert!(leased.lock().unwrap().is_empty());
+}
+
+/// One that joins the call of another has no use for its lease, nor has one whose time is over, or that finds no place.
+#[tokio::test(start_paused = true)]
+async fn a_lease_comes_back_from_whoever_makes_no_call() {
+    let layer = CacheLayer::new(|n: &u64| Some(*n)).max_followers(1).store(Remote::new());
+    let probe = Probe::<Number>::number();
+    let handle = probe.handle();
+    handle.reply(Reply::answer().held());
+    let mut service = layer.layer(probe);
+    let leased = Arc::clone(&layer.handle().store().leased);
+    // Another machine has it when the first one asks, and has given it back when the others do.
+    leased.lock().unwrap().push(7);
+    let driver = tokio::spawn(service.call(7));
+    settle().await;
+    leased.lock().unwrap().clear();
+    let follower = tokio::spawn(service.call(7));
+    settle().await;
+    assert_eq!((handle.stats().calls, &**leased.lock().unwrap()), (1, &[7][..]));
+    follower.abort();
+    settle().await;
+    assert!(leased.lock().unwrap().is_empty(), "a follower that leaves");
+    let follower = tokio::spawn(service.call(7));
+    settle().await;
+    leased.lock().unwrap().clear();
+    service.call(7).await.unwrap_err();
+    assert!(leased.lock().unwrap().is_empty(), "one that finds no place");
+    handle.release_all();
+    driver.await.unwrap().unwrap();
+    follower.await.unwrap().unwrap();
+    let deadline = Deadline::after(secs(1));
+    let late = deadline.scope(service.call(8));
+    advance(secs(1)).await;
+    late.await.unwrap_err();
+    assert!(leased.lock().unwrap().is_empty(), "one whose time is over");
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,6 +85,7 @@ async fn an_answer_for_one_alone_is_given_to_no_other() {
         ("cache-control", "max-age=3, Private=\"x-field\""),
         ("cache-control", "no-store"),
         ("cache-control", "public, no-cache"),
+        ("cache-control", "private; max-age=3"),
         ("vary", "*"),
         ("vary", "accept, user-agent"),
     ];
