@@ -37,6 +37,8 @@ pub(crate) struct Cell {
     per_nano: AtomicU64,
     step: AtomicU64,
     burst: AtomicU64,
+    /// How often the terms have changed, in full: what lasts longer than one step tells terms apart by it.
+    changes: AtomicU64,
     change: Mutex<Current>,
 }
 
@@ -44,7 +46,6 @@ pub(crate) struct Cell {
 #[derive(Debug)]
 pub(crate) struct Current {
     rate: Rate,
-    number: u64,
 }
 
 /// What was read at one time: it holds as long as the word does.
@@ -100,7 +101,8 @@ impl Cell {
             per_nano: AtomicU64::new(terms.per_nano),
             step: AtomicU64::new(terms.step),
             burst: AtomicU64::new(terms.burst),
-            change: Mutex::new(Current { rate, number: 0 }),
+            changes: AtomicU64::new(0),
+            change: Mutex::new(Current { rate }),
         }
     }
 
@@ -136,6 +138,12 @@ impl Cell {
         }
     }
 
+    /// How often the terms have changed. Read after a view, it is that of the view's terms, if the view still holds
+    /// afterwards.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
     /// Whether this view still holds.
     #[inline]
     pub(crate) fn holds(&self, view: &View) -> bool {
@@ -168,8 +176,9 @@ impl Cell {
         self.per_nano.store(new.per_nano, Ordering::Release);
         self.step.store(new.step, Ordering::Release);
         self.burst.store(new.burst, Ordering::Release);
-        current.number = (current.number + 1) & ((1 << NUMBER_BITS) - 1);
-        self.word.store(Word::new(owed, current.number).0, Ordering::Release);
+        let changes = self.changes.load(Ordering::Relaxed) + 1;
+        self.changes.store(changes, Ordering::Release);
+        self.word.store(Word::new(owed, changes & ((1 << NUMBER_BITS) - 1)).0, Ordering::Release);
     }
 
     fn terms(&self) -> Terms {

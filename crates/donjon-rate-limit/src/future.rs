@@ -230,7 +230,9 @@ impl<S, R, M, T, A> Waiting<S, R, M, T, A> {
                         return expired(Phase::Queue);
                     }
                     if now < at {
-                        ready!(poll_timer(this.timer.as_mut(), Some(at), cx));
+                        // A limiter may have promised a turn beyond the deadline, which nobody can use.
+                        let until = this.deadline.map_or(at, |deadline| deadline.min(at));
+                        ready!(poll_timer(this.timer.as_mut(), Some(until), cx));
                         continue;
                     }
                     this.timer.set(None);
@@ -248,6 +250,13 @@ impl<S, R, M, T, A> Waiting<S, R, M, T, A> {
                 StepProj::Granted { standing } => {
                     let standing = *standing;
                     match this.inner.poll_ready(cx) {
+                        // There is a timer if this was waited for, and it may be over by now.
+                        Poll::Ready(Ok(()))
+                            if this.timer.is_some() && this.deadline.is_some_and(|at| at <= Instant::now()) =>
+                        {
+                            this.step.set(Step::Over);
+                            return expired(Phase::Ready);
+                        }
                         Poll::Ready(Ok(())) => return Poll::Ready(Ok(standing)),
                         Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                         Poll::Pending => {

@@ -128,6 +128,11 @@ impl<L: Fresh, M: Clone, C: Clone> Fresh for RateLimitLayer<L, M, C> {
             settings: Settings { bypass: true, ..self.settings },
         }
     }
+
+    /// Whether the limiter is: by one who waits, a handle, a service, or a clone of this layer, for one in the process.
+    fn is_held(&self) -> bool {
+        self.limiter.is_held()
+    }
 }
 
 impl<L: fmt::Debug, M: fmt::Debug, C> fmt::Debug for RateLimitLayer<L, M, C> {

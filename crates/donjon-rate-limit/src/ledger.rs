@@ -9,7 +9,7 @@ pub(crate) struct Place {
 }
 
 /// The count of those who wait, and the places that are free before the end. All times are in units of one set of terms,
-/// that of `number`.
+/// the ones after so many `changes`.
 ///
 /// A place may be used as long as the time has not come to its start: until then the bucket, as it is without the call
 /// that has left, is not yet full, and one who takes `units` from the start of the place moves the time at which it is
@@ -17,7 +17,7 @@ pub(crate) struct Place {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) waiting: usize,
-    number: u64,
+    changes: u64,
     /// In order, apart from each other.
     free: Vec<Place>,
 }
@@ -26,10 +26,10 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Forgets what is over, and whatever was in other terms.
-    pub(crate) fn advance(&mut self, number: u64, now: u64) {
-        if number != self.number {
+    pub(crate) fn advance(&mut self, changes: u64, now: u64) {
+        if changes != self.changes {
             self.free.clear();
-            self.number = number;
+            self.changes = changes;
         }
         for place in &mut self.free {
             place.start = place.start.max(now);

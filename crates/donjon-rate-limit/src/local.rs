@@ -47,7 +47,8 @@ pub struct LocalLimiter {
 pub struct LocalTurn {
     shared: Arc<Shared>,
     at: Instant,
-    number: u64,
+    /// The number of the terms in whose units the place is.
+    terms: u64,
     place: Place,
     taken: bool,
 }
@@ -151,7 +152,8 @@ impl LocalLimiter {
         let mut ledger = shared.ledger();
         loop {
             let view = shared.cell.read(nanos);
-            ledger.advance(view.word.number(), view.now);
+            let terms = shared.cell.changes();
+            ledger.advance(terms, view.now);
             let units = match view.terms.turn(view.word.full_at(), view.now, ask.cost()) {
                 gcra::Turn::Now { full_at } => {
                     if shared.cell.replace(&view, full_at) {
@@ -198,7 +200,7 @@ impl LocalLimiter {
             return Verdict::Wait(LocalTurn {
                 shared: Arc::clone(&self.shared),
                 at: shared.epoch + Duration::from_nanos(view.nanos_of(at)),
-                number: view.word.number(),
+                terms,
                 place,
                 taken: false,
             });
@@ -241,6 +243,11 @@ impl Fresh for LocalLimiter {
     /// A limiter of its own that refuses nothing.
     fn bypass(&self) -> Self {
         Self::new(Rate::per(1, Duration::ZERO).burst(u64::MAX))
+    }
+
+    /// Whether somebody waits, or a clone of this limiter is there.
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
     }
 }
 
@@ -285,8 +292,9 @@ impl Drop for LocalTurn {
         ledger.waiting -= 1;
         loop {
             let view = shared.cell.read(nanos);
-            ledger.advance(view.word.number(), view.now);
-            if view.word.number() != self.number {
+            let terms = shared.cell.changes();
+            ledger.advance(terms, view.now);
+            if terms != self.terms {
                 // It was in other terms: the change of terms has kept its time free of others, and that is over.
                 break;
             }
@@ -294,7 +302,7 @@ impl Drop for LocalTurn {
                 let queue = usize::try_from(shared.queue.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
                 if shared.cell.holds(&view) {
                     ledger.put(self.place, queue);
-                    ledger.advance(view.word.number(), view.now);
+                    ledger.advance(terms, view.now);
                     break;
                 }
                 continue;

@@ -115,6 +115,19 @@ async fn clones_and_applications_share_and_a_fresh_one_does_not() {
     assert_eq!(limit.handle().stats().admitted, 4);
 }
 
+#[test]
+fn a_limit_is_held_while_a_handle_a_service_or_one_who_waits_is_there() {
+    let limit = RateLimitLayer::new(Rate::per_second(1));
+    assert!(!limit.is_held());
+    let handle = limit.handle();
+    assert!(limit.is_held());
+    drop(handle);
+    let service = echo(&limit);
+    assert!(limit.is_held());
+    drop(service);
+    assert!(!limit.is_held());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_has_passed_is_told_at_the_door_and_costs_nothing() {
     let limit = RateLimitLayer::new(Rate::per_second(1));

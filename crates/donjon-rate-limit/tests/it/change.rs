@@ -101,6 +101,33 @@ async fn a_turn_of_a_rate_that_is_over_gives_nothing_back() {
     assert_eq!(refusal(echo(&limit.clone().max_wait(Duration::ZERO)).oneshot(1).await).2, Some(SECOND + SECOND / 2));
 }
 
+/// The bucket's word has room for 64 numbers of terms; a place is told from one of other terms by more than that.
+#[tokio::test(start_paused = true)]
+async fn a_place_of_terms_that_changed_64_times_since_is_not_given_to_another() {
+    const RATE: Rate = Rate::per_second(10).burst(1);
+    let limit = RateLimitLayer::new(RATE).max_wait(10 * SECOND);
+    let service = echo(&limit);
+    let start = Instant::now();
+    let call = |n| {
+        let service = service.clone();
+        async move { (service.oneshot(n).await.unwrap(), start.elapsed()) }
+    };
+    assert_eq!(passed(&service, 1).await, 1);
+    let mut leaves = spawn(call(1));
+    let mut stays = spawn(call(2));
+    assert_pending!(leaves.poll());
+    assert_pending!(stays.poll());
+    advance(SECOND / 20).await;
+    for _ in 0..64 {
+        limit.handle().set_rate(RATE).unwrap();
+    }
+    drop(leaves);
+    let mut comes = spawn(call(3));
+    assert_pending!(comes.poll());
+    let (stays, comes) = tokio::join!(stays, comes);
+    assert_eq!((stays.1, comes.1), (SECOND / 5, SECOND * 3 / 10), "100 ms apart");
+}
+
 #[test]
 fn a_rate_that_means_nothing_is_not_set() {
     let limit = RateLimitLayer::new(Rate::per_second(7));

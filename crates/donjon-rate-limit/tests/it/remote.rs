@@ -99,6 +99,18 @@ async fn a_deadline_ends_the_asking_and_a_dropped_turn_is_given_back() {
     assert_eq!(remote.given_back.load(Ordering::Relaxed), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_turn_beyond_the_deadline_is_waited_for_no_longer_than_that_and_given_back() {
+    let remote = Remote::default();
+    remote.asked.store(1, Ordering::Relaxed);
+    let service = RateLimitLayer::with_limiter(remote.clone()).layer(service_fn(async |n: u64| Ok::<_, CallError>(n)));
+    let start = Instant::now();
+    let result = Deadline::after(2 * ROUND_TRIP).scope(service.oneshot(1)).await;
+    assert_eq!(refusal(result), (RejectionKind::DeadlineExceeded, Phase::Queue, None));
+    assert_eq!(start.elapsed(), 2 * ROUND_TRIP, "and not at the turn");
+    assert_eq!(remote.given_back.load(Ordering::Relaxed), 1);
+}
+
 /// Admits everything, not at its first poll.
 #[derive(Clone)]
 struct Slow;

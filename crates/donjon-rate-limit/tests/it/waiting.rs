@@ -211,3 +211,41 @@ async fn turns_keep_the_rate_whoever_leaves() {
         }
     }
 }
+
+/// Ready as soon as somebody says so, and then at once.
+#[derive(Clone)]
+struct Gate(std::sync::Arc<tokio::sync::Semaphore>);
+
+impl Service<u64> for Gate {
+    type Response = u64;
+    type Error = CallError;
+    type Future = std::future::Ready<Result<u64, CallError>>;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), CallError>> {
+        if self.0.available_permits() > 0 {
+            return std::task::Poll::Ready(Ok(()));
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    }
+
+    fn call(&mut self, n: u64) -> Self::Future {
+        std::future::ready(Ok(n))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_service_gets_ready_after_the_deadline_does_not_start() {
+    let open = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
+    let mut service = tower::Layer::layer(&patient(), Gate(open.clone()));
+    service.ready().await.unwrap().call(0).await.unwrap();
+    let mut waits = spawn(Deadline::after(millis(150)).scope(async { service.call(1) }).await);
+    assert_pending!(waits.poll());
+    open.acquire().await.unwrap().forget();
+    advance(millis(100)).await;
+    assert_pending!(waits.poll());
+    advance(millis(100)).await;
+    open.add_permits(1);
+    let result = waits.await;
+    assert_eq!(refusal(result), (RejectionKind::DeadlineExceeded, Phase::Ready, None));
+}
