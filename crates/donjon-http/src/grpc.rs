@@ -41,7 +41,7 @@ mod watched;
 
 pub use self::{
     classify::GrpcClassify,
-    found::{FindStatus, FindStatusFuture, StatusLayer},
+    found::{FindStatus, FindStatusFuture, HeadFirst, StatusLayer},
     refusal::{Refusal, RefusalFuture, RefusalLayer},
     status::{Code, GRPC_MESSAGE, GRPC_RETRY_PUSHBACK_MS, GRPC_STATUS, GrpcStatus, Pushback},
     watched::WatchedBody,

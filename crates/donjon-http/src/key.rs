@@ -13,6 +13,10 @@
 //! | [`extension`] | a type of yours | as its `Clone` does |
 //! | [`either`], [`both`] | [`Either`], a tuple | no |
 //!
+//! A key that shares its bytes keeps all of the buffer that they were read into, for as long as the key is kept: with
+//! hyper, that of the whole head of the request, some kilobytes and at most some hundred. Where strangers choose the
+//! keys, take `.hashed()`, which keeps nothing.
+//!
 //! # Example
 //!
 //! ```

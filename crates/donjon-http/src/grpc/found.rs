@@ -36,7 +36,9 @@ const PREFIX: usize = 5;
 ///   client, which may wait for the head of the response.
 ///
 /// No setting says which method is of which sort, and a generated client with all of them can stand on one stack. What
-/// remains unseen is a failure after the first message of a stream, which nobody could mend.
+/// remains unseen is a failure after the first message of a stream, which nobody could mend. A server stream whose first
+/// message may be long in coming, such as a subscription, says so by [`HeadFirst`] in its request: otherwise its client
+/// waits for that message where it would have had the head, and an attempt timeout counts the wait.
 ///
 /// A failure found in trailers is left in the extensions of the response, as a [`GrpcStatus`]; the trailers stay where
 /// they were. Trailers without a status are [`Code::Unknown`].
@@ -73,6 +75,13 @@ pub struct StatusLayer {
     /// `None` reads nothing.
     cap: Option<usize>,
 }
+
+/// In the extensions of a request: its response is handed on as soon as its head is there, with nothing of its body read.
+///
+/// For a stream of events that a client subscribes to before it does what they are about. Put into a request of tonic's,
+/// it gets to the stack: `request.extensions_mut().insert(HeadFirst)`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadFirst;
 
 /// The service of a [`StatusLayer`].
 #[derive(Clone, Copy, Debug)]
@@ -169,9 +178,10 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let (parts, body) = request.into_parts();
+        let cap = self.cap.filter(|_| parts.extensions.get::<HeadFirst>().is_none());
         let (body, over) = WatchedBody::new(body);
         let future = self.inner.call(Request::from_parts(parts, body));
-        FindStatusFuture { state: State::Head { future }, cap: self.cap, request: over }
+        FindStatusFuture { state: State::Head { future }, cap, request: over }
     }
 }
 

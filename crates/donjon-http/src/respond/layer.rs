@@ -16,8 +16,8 @@ pub struct RespondLayer<L, R = Problem> {
 /// Puts a stack of layers around a service that cannot fail, and keeps it so: what a layer refuses becomes a response
 /// with a status, `Retry-After` in whole seconds rounded up, and a problem document (RFC 9457).
 ///
-/// A layer that refuses for want of room often cannot know when there will be some. Where it does not say, this does:
-/// one second, unless [`retry_after`](RespondLayer::retry_after) says otherwise. It is said here, at the edge, and to
+/// A layer that refuses for want of room often cannot know when there will be some. Where it does not say, this does
+/// (for `Overloaded`, `CircuitOpen` and `NoEndpoint`): one second, unless [`retry_after`](RespondLayer::retry_after) says otherwise. It is said here, at the edge, and to
 /// those outside: a retry inside of the stack hears only what a layer knows.
 ///
 /// The service inside, such as a router or handler of axum, has the error `Infallible`; inside the stack the error is
@@ -65,8 +65,10 @@ impl<L, R> RespondLayer<L, R> {
         RespondLayer { stack: self.stack, render, retry_after: self.retry_after }
     }
 
-    /// What callers are told who were refused at the door (`Overloaded`, `RateLimited`, `CircuitOpen`, `NoEndpoint`) by
-    /// a layer that does not say when to come back: after this long, or nothing at all. One second, unless said.
+    /// What callers are told who were refused at the door (`Overloaded`, `CircuitOpen`, `NoEndpoint`) by a layer that does
+    /// not say when to come back: after this long, or nothing at all. One second, unless said.
+    ///
+    /// A rate knows when, so `RateLimited` is left as it is: where it says no time, such a call is refused for good.
     pub const fn retry_after(mut self, after: Option<Duration>) -> Self {
         self.retry_after = after;
         self

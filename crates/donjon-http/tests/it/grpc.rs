@@ -6,7 +6,7 @@ use bytes::Bytes;
 use donjon_core::{CallError, Classify, Fresh, Outcome, Phase, Reject, Rejection, RejectionKind, Sent};
 use donjon_http::{
     CollectedBody,
-    grpc::{Code, GrpcClassify, GrpcStatus, Pushback, RefusalLayer, StatusLayer, WatchedBody},
+    grpc::{Code, GrpcClassify, GrpcStatus, HeadFirst, Pushback, RefusalLayer, StatusLayer, WatchedBody},
 };
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -234,6 +234,23 @@ async fn a_call_whose_request_goes_on_passes_at_once() {
     sender.send(Ok(Frame::data(message("after the head")))).unwrap();
     drop(sender);
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), message("after the head"));
+}
+
+/// A client that subscribes, and then does what the first message is about.
+#[tokio::test]
+async fn a_stream_that_begins_later_passes_at_once_if_its_request_says_so() {
+    let mut body = Some(Script::new([Step::Wait, data(message("event")), Step::Trailers(trailers(0))]));
+    let gate = body.as_ref().unwrap().gate();
+    let server = service_fn(move |_: Request<WatchedBody<Empty<Bytes>>>| {
+        let body = body.take().unwrap();
+        async { Ok::<_, CallError>(Response::builder().header("content-type", "application/grpc").body(body)?) }
+    });
+    let mut request = Request::new(Empty::<Bytes>::new());
+    request.extensions_mut().insert(HeadFirst);
+    let mut call = tokio_test::task::spawn(StatusLayer::new().layer(server).oneshot(request));
+    let answer = tokio_test::assert_ready!(call.poll()).unwrap();
+    gate.open();
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), message("event"));
 }
 
 #[tokio::test]

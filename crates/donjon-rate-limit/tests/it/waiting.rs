@@ -239,7 +239,8 @@ async fn a_call_whose_service_gets_ready_after_the_deadline_does_not_start() {
     let open = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
     let mut service = tower::Layer::layer(&patient(), Gate(open.clone()));
     service.ready().await.unwrap().call(0).await.unwrap();
-    let mut waits = spawn(Deadline::after(millis(150)).scope(async { service.call(1) }).await);
+    let called = std::future::poll_fn(|_| std::task::Poll::Ready(service.call(1)));
+    let mut waits = spawn(Deadline::after(millis(150)).scope(called).await);
     assert_pending!(waits.poll());
     open.acquire().await.unwrap().forget();
     advance(millis(100)).await;
