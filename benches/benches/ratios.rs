@@ -7,11 +7,12 @@
 use std::{sync::Arc, time::Duration};
 
 use donjon::{
-    BreakerLayer, CacheLayer, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer,
+    BreakerLayer, CacheLayer, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, PerKeyLayer, Rate,
+    RateLimitLayer, RetryLayer, TimeoutLayer,
 };
 use donjon_benches::{
     bare::Bare,
-    hits,
+    governed, hits,
     interleaved::{Subject, measure},
 };
 use tower::{
@@ -124,6 +125,14 @@ fn subjects(bench: &mut impl Bench) {
     let peer = CircuitBreakerLayer::builder().build().expect("the defaults are valid");
     bench.with("tower-resilience breaker", peer.layer(bare.clone()));
     bench.with("breaker", BreakerLayer::new().layer(bare.clone()));
+    let rate_limit = RateLimitLayer::new(Rate::per_second(governed::PER_SECOND.into()));
+    let by_key = |n: &u64| Some(n % hits::KEYS);
+    bench.with("governor", governed::direct(boxed.clone()));
+    bench.with("rate limit", rate_limit.layer(bare.clone()));
+    bench.with("governor, a key each", governed::keyed(boxed.clone(), hits::KEYS));
+    bench.with("rate limit, a key each", PerKeyLayer::new(by_key, rate_limit.clone()).layer(bare.clone()));
+    bench.with("governor, one key", governed::keyed(boxed.clone(), 1));
+    bench.with("rate limit, one key", PerKeyLayer::new(|_: &u64| Some(7_u64), rate_limit).layer(bare.clone()));
     bench.with(
         "tower retry + limit + timeout",
         ServiceBuilder::new()
@@ -184,6 +193,9 @@ const CONTROLS: &[(&str, &str)] = &[
     ("timeout", "tower timeout"),
     ("retry", "tower retry"),
     ("breaker", "tower-resilience breaker"),
+    ("rate limit", "governor"),
+    ("rate limit, a key each", "governor, a key each"),
+    ("rate limit, one key", "governor, one key"),
     ("retry + limit + timeout", "tower retry + limit + timeout"),
     ("store hit", "quick_cache hit"),
     ("cache hit", "quick_cache hit"),
