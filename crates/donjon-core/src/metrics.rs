@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use crate::{Figure, FigureValue, Observe};
@@ -33,7 +33,7 @@ use crate::{Figure, FigureValue, Observe};
 /// ```
 #[derive(Default)]
 pub struct Publisher {
-    watched: Mutex<Vec<Watched>>,
+    watched: Mutex<Vec<Arc<Watched>>>,
 }
 
 struct Watched {
@@ -53,22 +53,26 @@ impl Publisher {
     /// Publishes the figures of this handle from now on. `stack` tells it from others with the same figures; two handles
     /// of one kind need two names.
     pub fn watch(&self, stack: impl Into<String>, source: impl Observe + Send + Sync + 'static) {
-        let watched = Watched { stack: stack.into(), source: Box::new(source) };
+        let watched = Arc::new(Watched { stack: stack.into(), source: Box::new(source) });
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
     }
 
     /// Sets the recorder's figures to what they are now.
     pub fn publish(&self) {
-        for watched in &*self.watched.lock().unwrap_or_else(PoisonError::into_inner) {
+        for watched in self.watched() {
             watched.source.observe(&mut |figure| record(&watched.stack, &figure));
         }
+    }
+
+    /// A copy: sources and recorders are foreign code, which is not to run under the lock.
+    fn watched(&self) -> Vec<Arc<Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        f.debug_list().entries(watched.iter().map(|watched| &watched.stack)).finish()
+        f.debug_list().entries(self.watched().iter().map(|watched| &watched.stack)).finish()
     }
 }
 

@@ -19,6 +19,25 @@ impl Observe for Source {
     }
 }
 
+/// Publishes a source of its own while it is asked.
+struct Adding(Arc<Publisher>);
+
+impl Observe for Adding {
+    fn observe(&self, visit: &mut dyn FnMut(Figure)) {
+        self.0.watch("more", Source::default());
+        visit(Figure::gauge("level", "A level.", 1.0));
+        assert!(format!("{:?}", self.0).contains("more"));
+    }
+}
+
+#[test]
+fn a_source_may_use_the_publisher_while_it_is_asked() {
+    let publisher = Arc::new(Publisher::new());
+    publisher.watch("adding", Adding(Arc::clone(&publisher)));
+    publisher.publish();
+    assert_eq!(format!("{publisher:?}"), r#"["adding", "more"]"#);
+}
+
 #[test]
 fn each_publication_sets_the_figures_to_what_they_are() {
     let source = Arc::new(Source::default());
