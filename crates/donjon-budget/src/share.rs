@@ -15,7 +15,7 @@ use crate::{
 ///
 /// All shares of one budget draw on the same tokens, and each layer of a stack has its own end of it
 /// ([`Budget::share`]), which counts the calls that this layer sees. A call that several layers have seen earns once:
-/// what counts is the layer that has seen the most. A layer that has fallen behind by more than 1000 calls, since another
+/// what counts is the layer that has seen the most; a layer inside of a retry says it at the first attempt. A layer that has fallen behind by more than 1000 calls, since another
 /// stack on the same budget has more to do, is taken to be 1000 behind.
 ///
 /// Clones are the same end. A deposit into a full share is one load; else it is three atomic steps, none of which waits.

@@ -1,12 +1,13 @@
 use std::{
     fmt, mem,
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use donjon_budget::Share;
-use donjon_core::{Deadline, Outcome};
+use donjon_core::{Deadline, Outcome, Scope};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -71,13 +72,42 @@ impl<P> Config<P> {
     pub(crate) fn max_hedges(&self) -> u32 {
         if self.bypass { 0 } else { self.state.max_hedges.load(Ordering::Relaxed) }
     }
+
+    /// Sends a hedge that waits, if its service is ready.
+    fn poll_send<S, Req>(
+        &self,
+        hedge: Pin<&mut Hedged<S, Req, S::Future>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Req>,
+    {
+        ready!(hedge.poll_send(cx))?;
+        self.state.hedges.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_copy<S, Req>(
+        &self,
+        mut hedge: Pin<&mut Hedged<S, Req, S::Future>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, S::Error>>
+    where
+        S: Service<Req>,
+    {
+        if hedge.is_unsent() {
+            ready!(self.poll_send(hedge.as_mut(), cx))?;
+        }
+        hedge.poll_answer(cx)
+    }
 }
 
 // ===== impl Call =====
 
 impl<P, S, Req, F> Call<P, S, Req, F> {
     pub(crate) fn new(config: Arc<Config<P>>, spare: Option<Spare<S, Req>>) -> Self {
-        if !config.bypass {
+        // A retry outside sends the same call again, and two per cent of the calls are meant.
+        if !config.bypass && Scope::current().attempt() <= 1 {
             config.share.deposit();
         }
         let first = (spare.is_some() && config.state.is_measured()).then(Instant::now);
@@ -92,6 +122,11 @@ impl<P, S, Req, F> Call<P, S, Req, F> {
         }
         let delay: Duration = state.delay(self.over)?;
         self.began.get_or_insert_with(Instant::now).checked_add(delay)
+    }
+
+    /// Whether there is a copy beside the first.
+    pub(crate) const fn is_hedged(&self) -> bool {
+        !self.hedges.is_empty()
     }
 
     /// Ends whatever is still out: it took at least as long as it has lasted.
@@ -142,6 +177,7 @@ where
         }
         let Some((_, req)) = self.next_copy() else { return false };
         let hedge = Hedged::running(service.call(req), self.config.state.is_measured());
+        self.config.state.hedges.fetch_add(1, Ordering::Relaxed);
         self.hedges.push(Box::pin(hedge));
         true
     }
@@ -162,7 +198,7 @@ where
 
     /// The request of the next hedge, and a service for it. The last one gets what was kept, others a copy of it.
     fn next_copy(&mut self) -> Option<(S, Req)> {
-        let Config { policy, state, .. } = &*self.config;
+        let policy = &self.config.policy;
         let spare = self.spare.take()?;
         self.sent += 1;
         let copy = if self.sent < spare.max_hedges { policy.replay(&spare.kept) } else { None };
@@ -175,7 +211,6 @@ where
             None => (spare.service, spare.kept),
         };
         policy.prepare(&mut req, self.sent);
-        state.hedges.fetch_add(1, Ordering::Relaxed);
         Some((service, req))
     }
 
@@ -207,11 +242,27 @@ where
         if first_is_out || self.hedges.iter().any(|hedge| !hedge.is_unsent()) {
             return Verdict::Wait;
         }
-        // None is out. What could not be sent yet does not keep the failure back; what may be better at once is tried,
-        // unless the service asked for patience.
-        self.hedges.clear();
+        // None is out. What may be better at once is tried, unless the service asked for patience; what cannot be sent
+        // now does not keep the failure back.
         let hopeful = matches!(outcome, Outcome::Transient { retry_after: None, .. });
-        if hopeful && self.bring_forward(cx) { Verdict::Forward } else { Verdict::Answer(result) }
+        if hopeful && (self.send_waiting(cx) || self.bring_forward(cx)) {
+            return Verdict::Forward;
+        }
+        self.hedges.clear();
+        Verdict::Answer(result)
+    }
+
+    /// Sends the first of the hedges that wait whose service is ready now, perhaps for what the failed copy has given
+    /// back. The others are gone.
+    fn send_waiting(&mut self, cx: &mut Context<'_>) -> bool {
+        let may_send = !self.hedges.is_empty() && !Deadline::current().has_passed();
+        for mut hedge in mem::take(&mut self.hedges) {
+            if may_send && matches!(self.config.poll_send(hedge.as_mut(), cx), Poll::Ready(Ok(()))) {
+                self.hedges.push(hedge);
+                return true;
+            }
+        }
+        false
     }
 
     /// When the first copy was sent; asked when it has ended.
@@ -233,7 +284,7 @@ where
             *polled = (*polled).min(self.hedges.len());
         }
         while let Some(hedge) = self.hedges.get_mut(*polled) {
-            match hedge.as_mut().poll(cx) {
+            match self.config.poll_copy(hedge.as_mut(), cx) {
                 Poll::Pending => *polled += 1,
                 Poll::Ready(result) => {
                     let mut hedge = self.hedges.remove(*polled);

@@ -56,24 +56,28 @@ impl<S, Req, F> Hedged<S, Req, F> {
     }
 }
 
-impl<S, Req> Future for Hedged<S, Req, S::Future>
+impl<S, Req> Hedged<S, Req, S::Future>
 where
     S: Service<Req>,
 {
-    type Output = Result<S::Response, S::Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    /// Sends it, if its service is ready. Asked only while it is unsent.
+    pub(crate) fn poll_send(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let mut this = self.project();
-        loop {
-            let future = match this.state.as_mut().project() {
-                StateProj::Ready { service, req } => {
-                    ready!(service.poll_ready(cx))?;
-                    service.call(req.take().expect("it is taken once, and then the state is another"))
-                }
-                StateProj::Running { future } => break future.poll(cx),
-            };
-            *this.began = this.is_measured.then(Instant::now);
-            this.state.set(State::Running { future });
+        let StateProj::Ready { service, req } = this.state.as_mut().project() else {
+            unreachable!("it is sent once");
+        };
+        ready!(service.poll_ready(cx))?;
+        let future = service.call(req.take().expect("it is taken once, and then the state is another"));
+        *this.began = this.is_measured.then(Instant::now);
+        this.state.set(State::Running { future });
+        Poll::Ready(Ok(()))
+    }
+
+    /// Its answer. Asked only after it was sent.
+    pub(crate) fn poll_answer(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Response, S::Error>> {
+        match self.project().state.project() {
+            StateProj::Running { future } => future.poll(cx),
+            StateProj::Ready { .. } => unreachable!("it was sent"),
         }
     }
 }

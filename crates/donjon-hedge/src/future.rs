@@ -51,6 +51,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        assert!(this.first.is_some() || this.call.is_hedged(), "the future of a hedge was polled after it had ended");
         // Asked before the copies, which may use up the task's cooperative budget; acted upon if they are pending.
         let mut fired = this.timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
         // Nothing is polled twice in one poll.

@@ -61,7 +61,7 @@ impl HedgeHandle {
     ///
     /// None today: each number means something.
     pub fn set_max_hedges(&self, hedges: u32) -> Result<(), OutOfRange> {
-        self.state.max_hedges.store(hedges, Ordering::Relaxed);
+        self.state.set_max_hedges(hedges);
         state_changed("hedge", "max_hedges", hedges);
         Ok(())
     }

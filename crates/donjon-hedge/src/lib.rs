@@ -6,11 +6,13 @@
 //!
 //! - **The delay is learned** ([`Delay::learned`], the default): it settles where about 2 % of the calls are still out,
 //!   and follows when the whole service becomes slower, which a fixed delay would answer with a second copy of every call.
-//! - **Each hedge is paid for** from the [`Share`] of a budget: whatever happens, `hedges <= 0.02 x calls + 100`.
+//! - **Each hedge is paid for** from the [`Share`] of a budget: whatever happens, `hedges <= 0.02 x calls + 100`. What a
+//!   retry outside sends again is the same call.
 //!
 //! Only requests that may be sent twice are hedged: [`HedgeLayer::http`] asks for an idempotent method or an
 //! `Idempotency-Key`; [`HedgeLayer::new`] takes any [`Policy`]. A failure that comes before the hedge was due brings it
-//! forward. If one copy fails while another is still out, the last one standing decides.
+//! forward, if a clone of the service is ready for it. If one copy fails while another is still out, the last one
+//! standing decides.
 //!
 //! It deliberately does not try again when all copies have failed (`donjon-retry` outside of it does).
 //!
@@ -52,7 +54,8 @@
 //!
 //! A call clones the inner service and the request once. A call that is not hedged allocates nothing but what the copy
 //! of the request does (nothing for numbers and reference counts; two for a header map that is not empty), arms a timer
-//! when it is first pending, and writes one shared word. A hedge allocates twice.
+//! when it is first pending, and writes the word of what was learned, and three counters while the share of the budget is
+//! not full. A hedge allocates twice.
 //!
 //! # Sharing
 //!

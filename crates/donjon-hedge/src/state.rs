@@ -69,6 +69,11 @@ impl State {
         Self::new(self.delay.clone(), self.max_hedges.load(Ordering::Relaxed))
     }
 
+    /// No more than the delay has times for: what fails at once would else be sent as often as this says.
+    pub(crate) fn set_max_hedges(&self, hedges: u32) {
+        self.max_hedges.store(hedges.min(self.delay.copies()), Ordering::Relaxed);
+    }
+
     /// How long after its beginning a call is late, for the copy of this number (0 is the first hedge).
     pub(crate) fn delay(&self, copy: usize) -> Option<Duration> {
         match (&self.knowledge, &self.delay.kind) {

@@ -1,7 +1,7 @@
 //! When a copy is sent, and whose answer counts.
 
 use donjon_budget::Budget;
-use donjon_core::{Deadline, Fresh};
+use donjon_core::{Deadline, Fresh, Scope};
 use donjon_hedge::{Delay, HedgeLayer};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
@@ -81,6 +81,27 @@ async fn a_fast_failure_brings_the_hedge_forward() {
     let upstream = Upstream::replies([Reply::FailAfter(3), Reply::OkAfter(5)]);
     assert_eq!(hedge(Delay::fixed(millis(50))).layer(upstream.clone()).oneshot(1).await.unwrap(), 1);
     assert_eq!(upstream.millis(), [0, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_at_once_has_no_more_hedges_than_the_delay_has_times() {
+    for (delay, copies) in [(Delay::fixed(millis(50)), 2), (Delay::learned(), 3), (Delay::several([]), 1)] {
+        let upstream = Upstream::new(|_| Reply::FailAfter(1));
+        let layer = hedge(delay);
+        layer.handle().set_max_hedges(1000).unwrap();
+        layer.layer(upstream.clone()).oneshot(1).await.unwrap_err();
+        assert_eq!(upstream.millis().len(), copies, "{layer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_attempts_of_one_call_earn_once() {
+    let layer = HedgeLayer::default();
+    let service = layer.layer(Upstream::new(|_| Reply::OkAfter(0)));
+    for attempt in [1, 2, 3, 1] {
+        Scope::current().with_attempt(attempt).wrap(service.clone().oneshot(1)).await.unwrap();
+    }
+    assert_eq!(layer.handle().share().stats().tokens, 0.04, "two calls, of which one was sent three times");
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,6 +89,68 @@ async fn a_hedge_whose_service_fails_to_be_ready_loses() {
     assert_eq!(service.call(7).await.unwrap(), 7);
 }
 
+/// The first instance is ready, and no clone of it ever is.
+struct ReadyAlone(bool);
+
+impl Clone for ReadyAlone {
+    fn clone(&self) -> Self {
+        Self(false)
+    }
+}
+
+impl Service<u64> for ReadyAlone {
+    type Response = u64;
+    type Error = CallError;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<u64, CallError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        if self.0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn call(&mut self, n: u64) -> Self::Future {
+        Box::pin(async move {
+            tokio::time::sleep(millis(100)).await;
+            if n == 0 { Err(CallError::new("down")) } else { Ok(n) }
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_is_never_sent_holds_up_nobody_and_is_not_counted() {
+    let layer = hedge(Delay::fixed(millis(10)));
+    for n in [7, 0] {
+        let mut service = layer.layer(ReadyAlone(true));
+        poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+        assert_eq!(service.call(n).await.ok(), (n > 0).then_some(n));
+    }
+    let stats = layer.handle().stats();
+    assert_eq!((stats.hedges, stats.won), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_waits_for_what_the_first_copy_holds_is_sent_when_that_one_fails() {
+    let upstream = Upstream::replies([Reply::FailAfter(30), Reply::OkAfter(5)]);
+    let layer = hedge(Delay::fixed(millis(10)));
+    // Of tower: the permit is taken by readiness.
+    let mut service = layer.layer(tower::limit::ConcurrencyLimit::new(upstream.clone(), 1));
+    poll_fn(|cx| Service::<u64>::poll_ready(&mut service, cx)).await.unwrap();
+    assert_eq!(service.call(1).await.unwrap(), 1);
+    assert_eq!(upstream.millis(), [0, 30]);
+    let stats = layer.handle().stats();
+    assert_eq!((stats.hedges, stats.won, layer.handle().share().stats().taken), (1, 1, 1), "it was paid for once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_future_says_so_when_it_is_polled_again() {
+    for delay in [Delay::fixed(millis(10)), Delay::learned()] {
+        let upstream = Upstream::replies([Reply::Never, Reply::OkAfter(1)]);
+        let mut call = Box::pin(hedge(delay).layer(upstream).call(1));
+        assert_eq!(call.as_mut().await.unwrap(), 1);
+        let again = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
+        assert!(again.is_err(), "it would wait for ever");
+    }
+}
+
 #[test]
 fn a_call_that_is_answered_at_once_needs_no_runtime() {
     let inner = service_fn(|n: u64| std::future::ready(Ok::<_, CallError>(n)));
