@@ -7,6 +7,7 @@ mod client;
 mod contract;
 mod fan_out;
 mod observe;
+mod one_budget;
 mod orders;
 mod server_stack;
 mod servers;
