@@ -225,6 +225,13 @@ impl<S, R> Waiting<S, R> {
                     *this.turn = Turn::Granted(Running::new(Some(permit)));
                 }
                 Turn::Granted(running) => match this.inner.poll_ready(cx) {
+                    // There is a timer if this was waited for, and it may be over by now.
+                    Poll::Ready(Ok(()))
+                        if this.timer.is_some() && this.until.deadline.is_some_and(|at| at <= Instant::now()) =>
+                    {
+                        drop(running);
+                        return refuse(RejectionKind::DeadlineExceeded, Phase::Ready);
+                    }
                     Poll::Ready(Ok(())) => return Poll::Ready(Ok(running)),
                     Poll::Ready(Err(error)) => {
                         drop(running.finish());

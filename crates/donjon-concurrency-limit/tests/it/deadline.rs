@@ -96,6 +96,23 @@ async fn an_admitted_call_whose_clone_is_not_ready_ends_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_admitted_call_whose_clone_gets_ready_after_the_deadline_does_not_start() {
+    let layer = ConcurrencyLimitLayer::new(1);
+    let (service, handle) = held(&layer);
+    let running = pending(&service, [0]);
+    let mut late = tokio_test::task::spawn(Deadline::after(ms(50)).scope(service.clone().oneshot(1)));
+    assert_pending!(late.poll());
+    handle.set_readiness(Readiness::Pending);
+    drop(running);
+    assert_pending!(late.poll());
+    advance(ms(60)).await;
+    handle.set_readiness(Readiness::Ready);
+    assert_eq!(refusal(assert_ready!(late.poll())), (DeadlineExceeded, Phase::Ready));
+    assert_eq!(numbers(&handle), [0]);
+    assert_eq!(layer.handle().stats().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_inner_call_sees_the_deadline_of_its_caller_though_it_has_waited() {
     let layer = ConcurrencyLimitLayer::new(1);
     let (service, handle) = held(&layer);
