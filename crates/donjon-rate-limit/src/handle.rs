@@ -53,8 +53,9 @@ impl Handle {
     /// - What has been taken stays taken: as many tokens as were missing are missing of the new burst, up to all of
     ///   them, and come back at the new rate. So a higher rate helps at once, a higher burst gives the difference at
     ///   once, and a lower one takes it away.
-    /// - Calls that wait keep their turns, as they were promised, and calls that come are behind them. A rate or a burst
-    ///   of 0 refuses everybody from now on, and those who wait when their turn comes.
+    /// - Calls that wait keep their turns, as they were promised, and calls that come are behind them, but for the tokens
+    ///   that a higher burst gives at once. A rate or a burst of 0 refuses everybody from now on, and those who wait when
+    ///   their turn comes.
     ///
     /// # Errors
     ///
