@@ -216,12 +216,17 @@ where
                 StateProj::Ended { result } => break result.take().expect("it ends once"),
                 StateProj::Looks { lookup, miss } => {
                     let looked = ready!(lookup.poll(cx));
-                    let miss = miss.take().expect("it looks once");
-                    let form = miss.form.clone();
                     let now = Instant::now();
-                    match (Miss { now, ..miss }).sort(looked) {
-                        Sorted::Serve(found) => break Ok(serve::<F, R, S::Response, S::Error>(&form, found, now)),
-                        Sorted::Call(miss) => State::Enters { miss: Some(miss) },
+                    let miss = Miss { now, ..miss.take().expect("it looks once") };
+                    match Sorted::of(miss.state.core(), looked, now) {
+                        Sorted::Serve(found, renewal) => {
+                            let response = serve::<F, R, S::Response, S::Error>(&miss.form, found, now);
+                            if let Some(renewal) = renewal {
+                                miss.renew(renewal);
+                            }
+                            break Ok(response);
+                        }
+                        Sorted::Call(needed) => State::Enters { miss: Some(miss.needed(needed)) },
                     }
                 }
                 StateProj::Enters { miss } => {

@@ -9,7 +9,7 @@ use tower_service::Service;
 use crate::{
     CacheStore, Form, Retention,
     claim::Claim,
-    core::State,
+    core::{Core, State},
     fetch::Fetch,
     refresh::Refreshing,
     stats::count,
@@ -37,11 +37,20 @@ where
 }
 
 /// What is to be done after a lookup.
-pub(crate) enum Sorted<M, V> {
-    /// To serve this value.
-    Serve(Found<V>),
+pub(crate) enum Sorted<V> {
+    /// To serve this value, and to refresh it if it is time.
+    Serve(Found<V>, Option<Renewal>),
     /// To make the call, or to join it.
-    Call(M),
+    Call(Needed<V>),
+}
+
+/// It is time for the next value, with the token of the lookup, if that has given one.
+pub(crate) struct Renewal(Option<FillToken>);
+
+/// What a lookup has left to a call.
+pub(crate) struct Needed<V> {
+    token: Option<FillToken>,
+    stale: Option<Found<V>>,
 }
 
 /// What a call is once it has tried to take part.
@@ -52,6 +61,60 @@ pub(crate) enum Part<M, J, V> {
     Found(Found<V>),
     /// Too many take part.
     Full(M),
+}
+
+// ===== impl Sorted =====
+
+impl<V> Sorted<V> {
+    /// Sorts what the store has said.
+    pub(crate) fn of<K, St>(core: &Core<K, V, St>, looked: Result<Lookup<V>, St::Error>, now: Instant) -> Self
+    where
+        St: Store<K, V>,
+    {
+        let mut needed = Needed { token: None, stale: None };
+        match looked {
+            Ok(Lookup::Fresh(found)) => {
+                core.counters.hits.count();
+                let renewal = core.control.is_due(&found, now).then_some(Renewal(None));
+                return Self::Serve(found, renewal);
+            }
+            Ok(Lookup::Stale(found, token)) => {
+                if core.control.serves_at_once(&found, now) {
+                    count(&core.counters.stale);
+                    // Where another one, on another machine, already makes the next value, nobody else has to.
+                    return Self::Serve(found, token.is_leader().then_some(Renewal(Some(token))));
+                }
+                needed = Needed { token: Some(token), stale: Some(found) };
+            }
+            Ok(Lookup::Miss(token)) => needed.token = Some(token),
+            // A store may have more to say one day; without a token nothing is brought to it.
+            Ok(_) => {}
+            Err(_) => count(&core.counters.store_errors),
+        }
+        count(&core.counters.misses);
+        Self::Call(needed)
+    }
+}
+
+// ===== impl Renewal =====
+
+impl Renewal {
+    /// The right to refresh this key, if nobody does; what the lookup has granted goes back otherwise.
+    pub(crate) fn begin<K, V, St>(
+        self,
+        core: &Arc<Core<K, V, St>>,
+        key: &K,
+    ) -> Option<(Refreshing<K, V, St>, Option<FillToken>)>
+    where
+        K: Hash + Eq + Clone,
+        St: Store<K, V>,
+    {
+        let refreshing = Refreshing::begin(core, key);
+        if let (None, Some(token)) = (&refreshing, self.0) {
+            core.store.abandon(key, token);
+        }
+        Some((refreshing?, self.0))
+    }
 }
 
 // ===== impl Miss =====
@@ -68,48 +131,19 @@ where
     P: Retention<K, F::Value> + Clone + Send + 'static,
     St: CacheStore<K, F::Value>,
 {
-    /// Sorts what the store has said.
-    pub(crate) fn sort(mut self, looked: Result<Lookup<F::Value>, St::Error>) -> Sorted<Self, F::Value> {
-        let core = Arc::clone(self.state.core());
-        match looked {
-            Ok(Lookup::Fresh(found)) => {
-                core.counters.hits.count();
-                if core.control.is_due(&found, self.now) {
-                    self.refresh(None);
-                }
-                return Sorted::Serve(found);
-            }
-            Ok(Lookup::Stale(found, token)) => {
-                if core.control.serves_at_once(&found, self.now) {
-                    count(&core.counters.stale);
-                    // Where another one, on another machine, already makes the next value, nobody else has to.
-                    if token.is_leader() {
-                        self.refresh(Some(token));
-                    }
-                    return Sorted::Serve(found);
-                }
-                self.claim.grant(token, true);
-                self.stale = Some(found);
-            }
-            Ok(Lookup::Miss(token)) => self.claim.grant(token, false),
-            // A store may have more to say one day; without a token nothing is brought to it.
-            Ok(_) => {}
-            Err(_) => count(&core.counters.store_errors),
+    /// With what the lookup has left.
+    pub(crate) fn needed(mut self, needed: Needed<F::Value>) -> Self {
+        if let Some(token) = needed.token {
+            self.claim.grant(token, needed.stale.is_some());
         }
-        count(&core.counters.misses);
-        Sorted::Call(self)
+        self.stale = needed.stale;
+        self
     }
 
     /// Uses this call for a refresh, unless one runs already.
-    fn refresh(self, token: Option<FillToken>) {
-        let core = self.state.core();
-        match Refreshing::begin(core, self.claim.key()) {
-            Some(refreshing) => refreshing.spawn(self.inner, self.request, self.form, self.policy, token),
-            None => {
-                if let Some(token) = token {
-                    core.store.abandon(self.claim.key(), token);
-                }
-            }
+    pub(crate) fn renew(self, renewal: Renewal) {
+        if let Some((refreshing, token)) = renewal.begin(self.state.core(), self.claim.key()) {
+            refreshing.spawn(self.inner, self.request, self.form, self.policy, token);
         }
     }
 

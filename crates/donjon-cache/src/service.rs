@@ -120,15 +120,16 @@ impl<S, X, K, V, F, P, St> Cache<S, X, K, V, F, P, St> {
         S::Future: Send + 'static,
         R: Send + 'static,
         K: Hash + Eq + Clone + Send + Sync + 'static,
+        V: Clone + Send + Sync + 'static,
         F: Form<R, S::Response, S::Error, Value = V> + Clone + Send + Sync + 'static,
         F::Capture: Send,
         P: Retention<K, V> + Clone + Send + 'static,
         St: CacheStore<K, V>,
     {
-        let prompt = matches!(looked, Answer::Now(_));
-        let miss = Miss {
+        let core = self.state.core();
+        let miss = |key, request, prompt| Miss {
             state: Arc::clone(&self.state),
-            claim: Claim::new(Arc::clone(self.state.core()), key),
+            claim: Claim::new(Arc::clone(core), key),
             inner: self.inner.clone(),
             request,
             form: self.form.clone(),
@@ -137,14 +138,19 @@ impl<S, X, K, V, F, P, St> Cache<S, X, K, V, F, P, St> {
             stale: None,
             prompt,
         };
-        match looked {
-            Answer::Later(lookup) => ResponseFuture::looks(lookup, miss),
-            Answer::Now(looked) => match miss.sort(looked) {
-                Sorted::Serve(found) => {
-                    ResponseFuture::found(serve::<F, R, S::Response, S::Error>(&self.form, found, now))
+        let looked = match looked {
+            Answer::Later(lookup) => return ResponseFuture::looks(lookup, miss(key, request, false)),
+            Answer::Now(looked) => looked,
+        };
+        match Sorted::of(core, looked, now) {
+            Sorted::Serve(found, renewal) => {
+                let begun = renewal.and_then(|renewal| renewal.begin(core, &key));
+                if let Some((refreshing, token)) = begun {
+                    refreshing.spawn(self.inner.clone(), request, self.form.clone(), self.policy.clone(), token);
                 }
-                Sorted::Call(miss) => ResponseFuture::enters(miss),
-            },
+                ResponseFuture::found(serve::<F, R, S::Response, S::Error>(&self.form, found, now))
+            }
+            Sorted::Call(needed) => ResponseFuture::enters(miss(key, request, true).needed(needed)),
         }
     }
 }
