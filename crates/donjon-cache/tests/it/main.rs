@@ -14,6 +14,7 @@ mod http_bodies;
 #[cfg(feature = "http")]
 mod http_edges;
 mod lifetime;
+mod race;
 mod refresh;
 mod remote;
 mod removal;
