@@ -8,5 +8,6 @@ mod contract;
 #[cfg(feature = "http")]
 mod http;
 mod learning;
+mod model;
 mod support;
 mod types;
