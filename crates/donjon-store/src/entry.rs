@@ -112,12 +112,14 @@ impl<V> Found<V> {
 
     /// Its lifetime.
     #[must_use]
+    #[inline]
     pub fn lifetime(&self) -> Lifetime {
         self.lifetime
     }
 
     /// How long it took to make; zero if unknown.
     #[must_use]
+    #[inline]
     pub fn cost(&self) -> Duration {
         self.cost
     }

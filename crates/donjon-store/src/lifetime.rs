@@ -23,8 +23,9 @@ use tokio::time::Instant;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    created: Instant,
-    /// Ages in nanoseconds, so that a comparison is one subtraction; `usable >= fresh`.
+    /// Kept instead of the creation, so that whether a value is fresh is one comparison of instants.
+    fresh_until: Instant,
+    /// Ages in nanoseconds; `usable >= fresh`.
     fresh: u64,
     usable: u64,
 }
@@ -47,8 +48,15 @@ impl Lifetime {
     /// Fresh for `fresh` from `created` on, and not served stale. A duration of zero is never fresh.
     #[must_use]
     pub fn new(created: Instant, fresh: Duration) -> Self {
-        let fresh = nanos(fresh);
-        Self { created, fresh, usable: fresh }
+        let mut fresh = nanos(fresh);
+        let fresh_until = loop {
+            match created.checked_add(Duration::from_nanos(fresh)) {
+                Some(at) => break at,
+                // Made within 584 years of the last instant that the clock can say.
+                None => fresh /= 2,
+            }
+        };
+        Self { fresh_until, fresh, usable: fresh }
     }
 
     /// The same, and after that stale for `stale`. Zero: not served stale, which is the default.
@@ -64,10 +72,9 @@ impl Lifetime {
     #[must_use]
     #[inline]
     pub fn at(&self, now: Instant) -> Freshness {
-        let age = self.age_nanos(now);
-        if age < self.fresh {
+        if self.is_fresh(now) {
             Freshness::Fresh
-        } else if age < self.usable {
+        } else if self.age_nanos(now) < self.usable {
             Freshness::Stale
         } else {
             Freshness::Expired
@@ -77,19 +84,19 @@ impl Lifetime {
     /// When the value was made.
     #[must_use]
     pub fn created(&self) -> Instant {
-        self.created
+        self.fresh_until - self.fresh_for()
     }
 
     /// When the value stops being fresh, or `None` if that is further off than the clock can say.
     #[must_use]
     pub fn fresh_until(&self) -> Option<Instant> {
-        self.created.checked_add(Duration::from_nanos(self.fresh))
+        Some(self.fresh_until)
     }
 
     /// When the value stops being of any use, or `None` if that is further off than the clock can say.
     #[must_use]
     pub fn stale_until(&self) -> Option<Instant> {
-        self.created.checked_add(Duration::from_nanos(self.usable))
+        self.fresh_until.checked_add(Duration::from_nanos(self.usable - self.fresh))
     }
 
     /// For how long from its creation it is fresh.
@@ -106,15 +113,20 @@ impl Lifetime {
 
     /// How old it is at `now`; zero before its creation.
     #[must_use]
-    #[inline]
     pub fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.created)
+        Duration::from_nanos(self.age_nanos(now))
     }
 
     /// How much of its fresh time is left at `now`: zero once it is stale. What a refresh ahead of time reads.
     #[must_use]
     pub fn fresh_left(&self, now: Instant) -> Duration {
-        Duration::from_nanos(self.fresh.saturating_sub(self.age_nanos(now)))
+        self.fresh_until.saturating_duration_since(now).min(self.fresh_for())
+    }
+
+    #[inline]
+    pub(crate) fn is_fresh(&self, now: Instant) -> bool {
+        // Without any fresh time it is not fresh before its creation either.
+        now < self.fresh_until && self.fresh > 0
     }
 
     /// Whether it is of no use even when it is new.
@@ -122,9 +134,10 @@ impl Lifetime {
         self.usable == 0
     }
 
-    #[inline]
     fn age_nanos(&self, now: Instant) -> u64 {
-        nanos(self.age(now))
+        let late = nanos(now.saturating_duration_since(self.fresh_until));
+        let early = nanos(self.fresh_until.saturating_duration_since(now));
+        self.fresh.saturating_sub(early).saturating_add(late)
     }
 }
 

@@ -60,12 +60,8 @@ pub(crate) const fn engine_bytes<K, V>() -> u64 {
     2 * size_of::<Measure<K, V>>() as u64 + 12
 }
 
-// ===== impl Slot =====
-
-impl<V> Slot<V> {
-    pub(crate) fn cost(&self) -> Duration {
-        Duration::from_micros(u64::from(self.cost))
-    }
+pub(crate) fn from_micros(cost: u32) -> Duration {
+    Duration::from_micros(u64::from(cost))
 }
 
 pub(crate) fn micros(cost: Duration) -> u32 {

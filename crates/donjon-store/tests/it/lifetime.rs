@@ -50,6 +50,20 @@ fn for_ever_is_for_ever() {
 }
 
 #[test]
+fn what_is_made_at_the_end_of_the_clock_ends_with_it() {
+    let (mut created, mut step) = (Instant::now(), Duration::from_secs(1 << 62));
+    while step >= S {
+        match created.checked_add(step) {
+            Some(later) => created = later,
+            None => step /= 2,
+        }
+    }
+    let lifetime = Lifetime::new(created, Duration::MAX).stale_for(Duration::MAX);
+    assert_eq!(lifetime.at(Instant::now()), Freshness::Fresh);
+    assert_eq!((lifetime.created(), lifetime.stale_until()), (created, None));
+}
+
+#[test]
 fn an_entry_says_what_it_was_given() {
     let now = Instant::now();
     let entry = Entry::new(7, now).fresh_for(S).stale_for(2 * S).tag("a").tag(String::from("b"));
