@@ -138,7 +138,7 @@ impl Control {
     /// left.
     #[inline]
     pub(crate) fn is_due<V>(&self, found: &Found<V>, now: Instant) -> bool {
-        self.ahead.load(Relaxed) && found.lifetime().fresh_left(now) < found.cost().saturating_mul(3) / 2
+        self.ahead.load(Relaxed) && ends_soon(found, now)
     }
 
     /// Whether a stale value is served at once.
@@ -179,6 +179,10 @@ impl Control {
         // For ever is less than what there is no part of.
         ttl.min(Duration::from_nanos(u64::MAX)).mul_f64(1.0 - jitter * draw)
     }
+}
+
+fn ends_soon<V>(found: &Found<V>, now: Instant) -> bool {
+    found.lifetime().fresh_left(now) < found.cost().saturating_mul(3) / 2
 }
 
 /// How long ago a value has stopped being fresh; zero while it is fresh.

@@ -29,6 +29,9 @@ pub trait Form<Req, Res, Err> {
     /// Reads what there is to read of a response.
     type Capture: Future<Output = Captured<Self::Value, Self::Own>>;
 
+    /// Whether [`answer`](Form::answer) is told how old a value is. Yes unless said; without, a hit does not reckon it.
+    const TELLS_AGE: bool = true;
+
     /// What is to become of this result: read off the head of the response.
     fn judge(&self, result: Result<&Res, &Err>) -> Verdict;
 
@@ -41,7 +44,7 @@ pub trait Form<Req, Res, Err> {
     /// A response for the caller alone that made the call.
     fn own(&self, own: Self::Own) -> Self::Response;
 
-    /// A response from a value: of this age, if it was in the store.
+    /// A response from a value: of this age, if it was in the store and the form [tells](Form::TELLS_AGE) it.
     fn answer(&self, value: Self::Value, age: Option<Duration>) -> Self::Response;
 
     /// The outcome of a failure, for those who waited for another one's call.
@@ -165,6 +168,8 @@ where
     type Own = Infallible;
     type Response = Res;
     type Capture = Ready<Captured<Res, Infallible>>;
+
+    const TELLS_AGE: bool = false;
 
     #[inline]
     fn judge(&self, result: Result<&Res, &Err>) -> Verdict {

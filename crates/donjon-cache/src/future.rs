@@ -121,6 +121,8 @@ where
     types: PhantomData<fn(S, R)>,
 }
 
+const ENDED: &str = "a call through a cache was polled after it had ended";
+
 // ===== impl ResponseFuture =====
 
 impl<S, R, K, F, P, St> ResponseFuture<S, R, K, F, P, St>
@@ -184,10 +186,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut course = self.project().course;
         let result = match course.as_mut().project() {
-            CourseProj::Hit { response } => Ok(response.take().expect("it ends once")),
+            CourseProj::Hit { response } => return Poll::Ready(Ok(response.take().expect(ENDED))),
             CourseProj::Work { work } => ready!(work.as_mut().poll(cx)),
             CourseProj::Passes { alone, form, .. } => ready!(alone.poll(cx)).map(|response| form.pass(response)),
-            CourseProj::Done => panic!("a call through a cache was polled after it had ended"),
+            CourseProj::Done => panic!("{ENDED}"),
         };
         // What the call held goes now, though the finished future may stay alive.
         course.set(Course::Done);
@@ -259,7 +261,7 @@ where
                     }
                 }
                 StateProj::Alone { alone, rest } => break rest.end(ready!(alone.poll(cx))),
-                StateProj::Done => panic!("a call through a cache was polled after it had ended"),
+                StateProj::Done => panic!("{ENDED}"),
             };
             state.set(following);
         };
@@ -276,10 +278,10 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.course {
-            Course::Hit { .. } => "hit",
+            Course::Hit { response: Some(_) } => "hit",
             Course::Work { work } => work.state.name(),
             Course::Passes { .. } => "passes",
-            Course::Done => "done",
+            Course::Hit { response: None } | Course::Done => "done",
         };
         f.debug_struct("ResponseFuture").field("state", &state).finish_non_exhaustive()
     }
@@ -378,6 +380,6 @@ pub(crate) fn serve<F, R, Res, Err>(form: &F, found: Found<F::Value>, now: Insta
 where
     F: Form<R, Res, Err>,
 {
-    let age = found.lifetime().age(now);
-    form.answer(found.into_value(), Some(age))
+    let age = F::TELLS_AGE.then(|| found.lifetime().age(now));
+    form.answer(found.into_value(), age)
 }

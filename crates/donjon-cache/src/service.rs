@@ -78,6 +78,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: R) -> Self::Future {
         let core = self.state.core();
         let key = if self.bypass { None } else { self.key.key(&request) };
@@ -86,19 +87,20 @@ where
         };
         core.control.deposit();
         let now = Instant::now();
-        let looked = match core.store.lookup(&key, now) {
-            Answer::Now(Ok(Lookup::Fresh(found))) if !core.control.is_due(&found, now) => {
-                core.counters.hits.count();
-                return ResponseFuture::found(serve::<F, R, S::Response, S::Error>(&self.form, found, now));
-            }
-            looked => looked,
-        };
-        self.miss(key, request, now, looked)
+        let looked = core.store.lookup(&key, now);
+        match &looked {
+            // Counted before the value is taken out: nothing can go wrong after that, so no more than the value is moved.
+            Answer::Now(Ok(Lookup::Fresh(found))) if !core.control.is_due(found, now) => core.counters.hits.count(),
+            _ => return self.miss(key, request, now, looked),
+        }
+        let Answer::Now(Ok(Lookup::Fresh(found))) = looked else { unreachable!("it is fresh") };
+        ResponseFuture::found(serve::<F, R, S::Response, S::Error>(&self.form, found, now))
     }
 }
 
 impl<S, X, K, V, F, P, St> Cache<S, X, K, V, F, P, St> {
     /// The call has no key, and goes through.
+    #[inline(never)]
     fn pass<R>(&self, request: R) -> ResponseFuture<S, R, K, F, P, St>
     where
         S: Service<R> + Clone,
@@ -113,6 +115,7 @@ impl<S, X, K, V, F, P, St> Cache<S, X, K, V, F, P, St> {
     }
 
     /// What is not a plain hit.
+    #[inline(never)]
     fn miss<R>(&self, key: K, request: R, now: Instant, looked: Answer<St::Lookup>) -> ResponseFuture<S, R, K, F, P, St>
     where
         S: Service<R> + Clone + Send + 'static,
