@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 /// A layer whose state can be started anew: what a per-key layer multiplies.
 ///
 /// A clone of a donjon layer shares the state of its original; `fresh` and `bypass` do not.
@@ -58,6 +60,13 @@ pub trait Fresh {
     fn is_held(&self) -> bool {
         false
     }
+
+    /// How long its state means something after its last use: for a rate limit, until all of its tokens are there again.
+    ///
+    /// A per-key layer keeps a key that is idle for at least as long, unless it is told for how long. Zero unless said.
+    fn memory(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 macro_rules! fresh_together {
@@ -79,6 +88,12 @@ macro_rules! fresh_together {
             fn is_held(&self) -> bool {
                 let ($($layer,)*) = self;
                 $($layer.is_held())||*
+            }
+
+            #[expect(non_snake_case, reason = "each layer is named by its type")]
+            fn memory(&self) -> Duration {
+                let ($($layer,)*) = self;
+                Duration::ZERO$(.max($layer.memory()))*
             }
         }
     };

@@ -2,6 +2,7 @@ use std::{
     fmt, mem,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use donjon_core::Fresh;
@@ -91,6 +92,10 @@ impl<P: Clone, L: Fresh> Fresh for ExceptLayer<P, L> {
 
     fn is_held(&self) -> bool {
         Arc::strong_count(&self.layers) > 1 || self.layers.layer.is_held()
+    }
+
+    fn memory(&self) -> Duration {
+        self.layers.layer.memory()
     }
 }
 

@@ -52,15 +52,17 @@ pub(crate) struct Shared<L, K> {
 
 impl<X, L: Fresh, K> PerKeyLayer<X, L, K> {
     /// Calls go through a [fresh](Fresh::fresh) `layer` for each key, of which this one is the pattern: at most 10,000
-    /// keys, each of which leaves when it has been idle for ten minutes.
+    /// keys, each of which leaves when it has been idle for ten minutes, or for as long as the layer
+    /// [remembers](Fresh::memory), if that is longer.
     ///
     /// The state of `layer` itself is not used; what its handle changes holds for the keys that come afterwards, where
     /// `fresh` takes over the settings of the moment, as donjon's own layers do.
     ///
     /// Several layers in a tuple are one, the first being the outermost. Any closure `Fn(&Req) -> Option<K>` is a `key`.
     pub fn new(key: X, layer: L) -> Self {
+        let idle = IDLE.max(layer.memory());
         Self {
-            shared: Arc::new(Shared::new(Keys::new(MAX_KEYS, IDLE), layer)),
+            shared: Arc::new(Shared::new(Keys::new(MAX_KEYS, idle), layer)),
             key,
             settings: Settings { without_key: Unkeyed::Bypass, when_full: Unkeyed::Refuse, bypass: false },
         }
@@ -75,11 +77,12 @@ impl<X, L: Fresh, K> PerKeyLayer<X, L, K> {
         self
     }
 
-    /// A key leaves when it has not been used for this long: ten minutes, unless said. 0 keeps a key no longer than it
+    /// A key leaves when it has not been used for this long: ten minutes, or as long as the layer
+    /// [remembers](Fresh::memory), unless said. 0 keeps a key no longer than it
     /// is in use; [`Duration::MAX`] keeps it until its room is needed.
     ///
-    /// Longer than the layer's own memory (for a rate limit: burst by rate), or it forgets what it should remember. No
-    /// task looks for idle keys. They leave when a new key comes, at every so many calls, or when the
+    /// Longer than the layer's own memory (for a rate limit: burst by rate), or it forgets what it should remember; also
+    /// where a rate is lowered while running. No task looks for idle keys. They leave when a new key comes, at every so many calls, or when the
     /// [handle](Self::handle) is looked at, so it may take longer where little happens.
     ///
     /// Part of the shared state.
@@ -136,6 +139,11 @@ impl<X: Clone, L: Fresh, K> Fresh for PerKeyLayer<X, L, K> {
     fn is_held(&self) -> bool {
         let shared = &self.shared;
         Arc::strong_count(shared) > 1 || shared.keyless.is_held() || shared.overflow.is_held() || shared.keys.is_busy()
+    }
+
+    /// That of the layer of each key.
+    fn memory(&self) -> Duration {
+        self.shared.template.memory()
     }
 }
 

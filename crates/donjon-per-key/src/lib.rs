@@ -7,7 +7,7 @@
 //! - **A key delays no other.** There is no queue in front of the keys, and readiness is that of the inner service.
 //! - **The number of keys is bounded**: 10,000 unless said. To make room, the key leaves that has not been used for the
 //!   longest time (about: the order is kept by shard; up to 64 keys it is exact), and a key that has been idle for ten
-//!   minutes leaves in any case.
+//!   minutes leaves in any case, or later where the layer remembers for longer, as a slow rate limit does.
 //! - **A key in use never leaves**: neither while a call of it is in flight, nor while anything holds its state, such as
 //!   a response body with its permit (see [`Fresh::is_held`](donjon_core::Fresh::is_held)). When all keys are in use, a
 //!   call with another one is refused as `Overloaded`, unless [said otherwise](PerKeyLayer::when_full).

@@ -133,6 +133,11 @@ impl<L: Fresh, M: Clone, C: Clone> Fresh for RateLimitLayer<L, M, C> {
     fn is_held(&self) -> bool {
         self.limiter.is_held()
     }
+
+    /// That of the limiter: for one in the process, as long as the burst takes to come back from nothing.
+    fn memory(&self) -> Duration {
+        self.limiter.memory()
+    }
 }
 
 impl<L: fmt::Debug, M: fmt::Debug, C> fmt::Debug for RateLimitLayer<L, M, C> {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::{
     Ask, Limiter, Rate, Standing, Turn, Verdict,
     cell::{Cell, View},
-    gcra::{self, SPAN},
+    gcra::{self, SPAN, Terms},
     ledger::{Ledger, Place},
     sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock},
 };
@@ -248,6 +248,12 @@ impl Fresh for LocalLimiter {
     /// Whether somebody waits, or a clone of this limiter is there.
     fn is_held(&self) -> bool {
         Arc::strong_count(&self.shared) > 1
+    }
+
+    /// As long as the burst takes to come back from nothing, at the rate of now.
+    fn memory(&self) -> Duration {
+        let terms = Terms::new(self.rate());
+        Duration::from_nanos(terms.nanos(terms.full()))
     }
 }
 

@@ -8,10 +8,13 @@ use std::{
     time::Duration,
 };
 
+use donjon_concurrency_limit::ConcurrencyLimitLayer;
+use donjon_core::Rejection;
 use donjon_per_key::PerKeyLayer;
+use donjon_rate_limit::{Rate, RateLimitLayer};
 use tokio::time::advance;
 use tokio_test::{assert_pending, assert_ready_ok};
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{Counted, call, held, keys, one_each, over, refusal, running};
 
@@ -94,6 +97,33 @@ async fn an_idle_key_leaves_when_another_one_comes() {
     // The newcomers look in their own shards.
     assert_eq!(keys(&layer), (50..100).collect::<Vec<_>>());
     assert_eq!((layer.handle().stats().expired, layer.handle().stats().evicted), (50, 0));
+}
+
+/// Twenty an hour: whoever comes back after a quarter of an hour has the tokens of that quarter, and not a new burst.
+#[tokio::test(start_paused = true)]
+async fn a_key_stays_for_as_long_as_its_layer_remembers() {
+    let limit = RateLimitLayer::new(Rate::per_hour(20));
+    let layer = PerKeyLayer::new(|n: &u64| Some(*n), (limit, ConcurrencyLimitLayer::new(1)));
+    let service = layer.layer(service_fn(async |n: u64| Ok::<_, Rejection>(n)));
+    let passed = async |n| {
+        let mut passed = 0;
+        for _ in 0..30 {
+            passed += u32::from(service.clone().oneshot(n).await.is_ok());
+        }
+        assert_eq!(layer.handle().stats().keys, 1, "and it is noted that it was used now");
+        passed
+    };
+    assert_eq!(passed(1).await, 20);
+    advance(Duration::from_secs(15 * 60)).await;
+    assert_eq!(layer.handle().stats().keys, 1, "it is no longer idle than it remembers");
+    assert_eq!(passed(1).await, 5);
+    advance(Duration::from_secs(60 * 60)).await;
+    assert_eq!(layer.handle().stats().keys, 0, "all of its tokens are there again");
+    // Whoever says how long means it.
+    assert_eq!(passed(1).await, 20);
+    let layer = layer.clone().idle(Duration::from_secs(60));
+    advance(Duration::from_secs(61)).await;
+    assert_eq!(layer.handle().stats().keys, 0);
 }
 
 #[tokio::test(start_paused = true)]
