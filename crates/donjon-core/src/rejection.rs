@@ -5,16 +5,16 @@ use crate::{Outcome, Quota, Sent};
 /// A layer refused this call, or gave it up: the one word that every donjon layer has for "no".
 ///
 /// A rejection travels inside the error type of the stack (see [`Reject`](crate::Reject)), and turns into a status and
-/// a `Retry-After` at the edge of a server. Making one allocates nothing, except [`Rejection::shared`]
-/// and [`Rejection::body_incomplete`].
+/// a `Retry-After` at the edge of a server. Making one allocates nothing, except [`Rejection::shared`],
+/// [`Rejection::body_incomplete`] and [`Rejection::with_quota`].
 #[derive(Clone)]
 pub struct Rejection {
     kind: RejectionKind,
     phase: Phase,
     layer: &'static str,
     retry_after: Option<Duration>,
-    quota: Option<Quota>,
-    shared: Option<Arc<Shared>>,
+    /// What few refusals say, so that the others are small.
+    more: Option<Arc<More>>,
 }
 
 /// Why a call was refused or given up.
@@ -61,6 +61,13 @@ pub enum Phase {
     Body,
 }
 
+/// What few refusals say.
+struct More {
+    quota: Option<Quota>,
+    shared: Option<Shared>,
+}
+
+#[derive(Clone)]
 struct Shared {
     outcome: Outcome,
     cause: Arc<dyn Error + Send + Sync>,
@@ -73,7 +80,7 @@ impl Rejection {
     /// `concurrency-limit`, `deadline`, `timeout`.
     #[must_use]
     pub const fn new(kind: RejectionKind, layer: &'static str) -> Self {
-        Self { kind, phase: Phase::Admission, layer, retry_after: None, quota: None, shared: None }
+        Self { kind, phase: Phase::Admission, layer, retry_after: None, more: None }
     }
 
     /// The call that this one had joined failed: with this outcome, for this cause. Allocates.
@@ -82,7 +89,7 @@ impl Rejection {
         let mut this = Self::new(RejectionKind::Shared, layer);
         this.phase = Phase::Attempt;
         this.retry_after = outcome.retry_after();
-        this.shared = Some(Arc::new(Shared { outcome, cause }));
+        this.more = Some(Arc::new(More { quota: None, shared: Some(Shared { outcome, cause }) }));
         this
     }
 
@@ -92,7 +99,7 @@ impl Rejection {
         let outcome = Outcome::Transient { sent: Sent::Answered, retry_after: None };
         let mut this = Self::new(RejectionKind::BodyIncomplete, layer);
         this.phase = Phase::Body;
-        this.shared = Some(Arc::new(Shared { outcome, cause }));
+        this.more = Some(Arc::new(More { quota: None, shared: Some(Shared { outcome, cause }) }));
         this
     }
 
@@ -110,10 +117,11 @@ impl Rejection {
         self
     }
 
-    /// Says how the limit that refused stands for the caller. None unless said.
+    /// Says how the limit that refused stands for the caller. None unless said. Allocates.
     #[must_use]
-    pub const fn with_quota(mut self, quota: Quota) -> Self {
-        self.quota = Some(quota);
+    pub fn with_quota(mut self, quota: Quota) -> Self {
+        let shared = self.cause().cloned();
+        self.more = Some(Arc::new(More { quota: Some(quota), shared }));
         self
     }
 
@@ -144,8 +152,13 @@ impl Rejection {
     /// How the limit that refused stands for the caller, if its layer tells: a server answers with it in the fields
     /// `RateLimit` and `RateLimit-Policy`.
     #[must_use]
-    pub const fn quota(&self) -> Option<&Quota> {
-        self.quota.as_ref()
+    pub fn quota(&self) -> Option<&Quota> {
+        self.more.as_ref()?.quota.as_ref()
+    }
+
+    /// What the call that this one had joined, or the body that broke off, came to.
+    fn cause(&self) -> Option<&Shared> {
+        self.more.as_ref()?.shared.as_ref()
     }
 
     /// Whether something may have been sent inward for this call before it was given up.
@@ -180,7 +193,7 @@ impl Rejection {
             }
             RejectionKind::BodyTooLarge | RejectionKind::NoKey => Outcome::Permanent,
             RejectionKind::BodyIncomplete => Outcome::Transient { sent: Sent::Answered, retry_after },
-            RejectionKind::Shared => match &self.shared {
+            RejectionKind::Shared => match self.cause() {
                 Some(shared) => shared.outcome,
                 None => Outcome::Transient { sent: Sent::Unknown, retry_after },
             },
@@ -195,10 +208,10 @@ impl fmt::Debug for Rejection {
         if let Some(after) = self.retry_after {
             out.field("retry_after", &after);
         }
-        if let Some(quota) = &self.quota {
+        if let Some(quota) = self.quota() {
             out.field("quota", quota);
         }
-        if let Some(shared) = &self.shared {
+        if let Some(shared) = self.cause() {
             out.field("outcome", &shared.outcome).field("cause", &shared.cause);
         }
         out.finish()
@@ -217,7 +230,7 @@ impl fmt::Display for Rejection {
 
 impl Error for Rejection {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.shared.as_ref().map(|shared| &*shared.cause as &(dyn Error + 'static))
+        self.cause().map(|shared| &*shared.cause as &(dyn Error + 'static))
     }
 }
 
