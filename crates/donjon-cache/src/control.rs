@@ -152,8 +152,9 @@ impl Control {
         late(found, now) < window && found.lifetime().usable_for() > found.lifetime().age(now)
     }
 
-    /// For how long an answer with this verdict is kept, if at all.
-    pub(crate) fn span(&self, verdict: Verdict, keep: &Keep, limits: Limits) -> Option<Span> {
+    /// For how long an answer with this verdict is kept, if at all. What it says of itself it says as of when it was made,
+    /// which may be as long ago as it has cost.
+    pub(crate) fn span(&self, verdict: Verdict, keep: &Keep, limits: Limits, cost: Duration) -> Option<Span> {
         let stale = self.stale_while_revalidate.get().max(self.stale_if_error.get());
         let (fresh, stale) = match verdict {
             Verdict::Keep => (keep.ttl.unwrap_or_else(|| self.ttl()), stale),
@@ -163,7 +164,7 @@ impl Control {
         if keep.nothing || limits.fresh.is_zero() {
             return None;
         }
-        let fresh = self.jittered(fresh.min(limits.fresh));
+        let fresh = self.jittered(fresh.min(limits.fresh_after(cost)));
         let stale = if keep.never_stale || limits.never_stale { Duration::ZERO } else { stale };
         (!fresh.is_zero() || !stale.is_zero()).then_some(Span { fresh, stale })
     }

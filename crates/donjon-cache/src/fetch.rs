@@ -88,12 +88,10 @@ where
         let entry = captured.value.as_ref().and_then(|value| {
             let keep = policy.keep(claim.key(), value);
             let limits = form.limits(value);
-            let span = core.control.span(verdict, &keep, limits)?;
             let now = Instant::now();
-            let mut entry = Entry::new(value.clone(), now)
-                .fresh_for(span.fresh)
-                .stale_for(span.stale)
-                .cost(now.saturating_duration_since(begun));
+            let cost = now.saturating_duration_since(begun);
+            let span = core.control.span(verdict, &keep, limits, cost)?;
+            let mut entry = Entry::new(value.clone(), now).fresh_for(span.fresh).stale_for(span.stale).cost(cost);
             for tag in keep.tags.into_iter().chain(core.own_tag(claim.key()).map(Cow::Owned)) {
                 entry = entry.tag(tag);
             }

@@ -141,6 +141,11 @@ impl Limits {
         self
     }
 
+    /// What is left of that when it was so long on its way.
+    pub(crate) const fn fresh_after(self, way: Duration) -> Duration {
+        self.fresh.saturating_sub(way)
+    }
+
     /// Never served stale.
     pub const fn never_stale(mut self) -> Self {
         self.never_stale = true;

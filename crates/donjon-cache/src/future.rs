@@ -380,6 +380,7 @@ pub(crate) fn serve<F, R, Res, Err>(form: &F, found: Found<F::Value>, now: Insta
 where
     F: Form<R, Res, Err>,
 {
-    let age = F::TELLS_AGE.then(|| found.lifetime().age(now));
+    // It may have been made as soon as it was asked for.
+    let age = F::TELLS_AGE.then(|| found.lifetime().age(now).saturating_add(found.cost()));
     form.answer(found.into_value(), age)
 }

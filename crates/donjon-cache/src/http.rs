@@ -16,8 +16,8 @@
 //! its `Cache-Control`, or with a `Vary` that names a field which is no part of the key.
 //!
 //! **For how long**: for the TTL of the layer, but no longer than the answer says itself (`s-maxage`, `max-age` or
-//! `Expires`, less its `Age`): the rule only ever shortens. One with `must-revalidate` or `proxy-revalidate` is never served
-//! stale. What is served from the store has an `Age`.
+//! `Expires`, less its `Age` and the time that it took to come): the rule only ever shortens. One with `must-revalidate` or
+//! `proxy-revalidate` is never served stale. What is served from the store has an `Age`.
 //!
 //! **Writes**: a call that goes through with a method that may change something (any but `GET`, `HEAD`, `OPTIONS` and
 //! `TRACE`) removes what is stored for its URI when it is over, however it ends.

@@ -11,7 +11,10 @@ use donjon_core::CallError;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
+use tokio::time::{advance, sleep};
 use tower::{Layer, ServiceExt, service_fn};
+
+use crate::support::secs;
 
 type Body = Full<Bytes>;
 
@@ -107,4 +110,51 @@ async fn no_field_and_no_uri_that_is_stored_keeps_a_buffer_alive() {
     drop(service);
     assert!(buffer.is_unique(), "nobody else holds the buffer");
     drop(hit);
+}
+
+/// What was long on its way is that old already (RFC 9111, section 4.2.3).
+#[tokio::test(start_paused = true)]
+async fn the_time_that_an_answer_takes_to_come_is_part_of_its_age() {
+    let cache = CacheLayer::http().ttl(secs(60));
+    let service = cache.layer(service_fn(|request: Request<Body>| async move {
+        sleep(secs(4)).await;
+        let value = if request.uri().path() == "/own" { "max-age=10" } else { "public" };
+        Ok::<_, CallError>(Response::builder().header("cache-control", value).body(Body::from("x")).unwrap())
+    }));
+    let ask = async |uri| {
+        let response = service.clone().oneshot(request(Method::GET, uri)).await.unwrap();
+        response.headers().get("age").map(|age| age.to_str().unwrap().parse::<u64>().unwrap())
+    };
+    for (uri, fresh) in [("http://a.test/own", 6), ("http://a.test/other", 60)] {
+        assert_eq!(ask(uri).await, None);
+        assert_eq!(ask(uri).await, Some(4));
+        advance(secs(fresh - 1)).await;
+        assert_eq!(ask(uri).await, Some(4 + fresh - 1));
+        advance(secs(1)).await;
+        assert_eq!(ask(uri).await, None, "{uri}");
+    }
+}
+
+/// Stale when it comes, and kept for when nothing comes.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_stale_when_it_comes_may_still_rescue() {
+    let up = Arc::new(AtomicUsize::new(1));
+    let seen = Arc::clone(&up);
+    let cache = CacheLayer::http().stale_if_error(secs(60));
+    let service = cache.layer(service_fn(move |_: Request<Body>| {
+        let status = if seen.load(Relaxed) == 1 { 200 } else { 503 };
+        let response = Response::builder().status(status).header("cache-control", "max-age=2");
+        let response = response.body(Body::from("x")).unwrap();
+        async move {
+            sleep(secs(4)).await;
+            Ok::<_, CallError>(response)
+        }
+    }));
+    for (state, status) in [(1, 200), (1, 200), (0, 200)] {
+        up.store(state, Relaxed);
+        let response = service.clone().oneshot(request(Method::GET, "http://a.test/x")).await.unwrap();
+        assert_eq!(response.status(), status);
+    }
+    let stats = cache.handle().stats();
+    assert_eq!((stats.hits, stats.misses, stats.rescued), (0, 3, 1));
 }
