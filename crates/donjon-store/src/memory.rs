@@ -359,23 +359,23 @@ where
         };
         let hash = self.hasher.hash_one(&key);
         let slot = Slot {
-            // Known when it is this one's turn.
+            // These two are known when it is this one's turn.
+            value: (),
             id: 0,
             weight: weight.saturating_add(self.settings.overhead).max(1),
             lifetime,
             number: token.number(),
             marks,
             cost: micros(entry.cost),
-            value: entry.value,
         };
         // All that is left over goes when no lock is held any more: values may come back to the store when they are dropped.
-        let mut entry = Some((key, slot));
+        let mut entry = Some((key, entry.value));
         let mut evicted = Evicted::default();
         let mut replaced = None;
         let stored = {
             let mut ordered = self.generations.lock_key(hash);
             let id = self.generations.next_fill(&mut ordered, hash);
-            self.admit(hash, id, &mut entry, &mut evicted, &mut replaced)
+            self.admit(hash, id, slot, &mut entry, &mut evicted, &mut replaced)
         };
         count(&self.counters.evictions, evicted.count);
         match stored {
@@ -386,19 +386,23 @@ where
         stored
     }
 
-    /// Under the key's lock: a removal of the key comes before all of this, or after it. What is refused stays in `entry`.
+    /// Under the key's lock: a removal of the key comes before all of this, or after it. What is refused stays in `entry`
+    /// or `evicted`.
+    #[inline]
     fn admit(
         &self,
         hash: u64,
         id: u32,
-        entry: &mut Option<(K, Slot<V>)>,
+        slot: Slot<()>,
+        entry: &mut Option<(K, V)>,
         evicted: &mut Evicted<K, V>,
         replaced: &mut Option<(K, Slot<V>)>,
     ) -> Stored {
-        let (key, slot) = entry.as_mut().expect("the entry is there until it is inserted");
+        const THERE: &str = "the entry is there until it is inserted";
         if self.generations.is_key_dead(slot.number, hash) || self.generations.is_dead(slot.number, &slot.marks) {
             return Stored::Outdated;
         }
+        let (key, _) = entry.as_ref().expect(THERE);
         if slot.lifetime.is_empty() {
             *replaced = self.cache.remove(key);
             return Stored::NoLifetime;
@@ -407,16 +411,17 @@ where
             *replaced = self.cache.remove(key);
             return Stored::TooHeavy { weight: slot.weight, largest: self.settings.largest };
         }
-        slot.id = id;
         evicted.own = Some(id);
+        let (key, value) = entry.take().expect(THERE);
+        let Slot { value: (), id: _, weight, lifetime, number, marks, cost } = slot;
+        self.cache.insert_with_lifecycle(key, Slot { value, id, weight, lifetime, number, marks, cost }, evicted);
         // The engine makes room for a heavier value only after it has taken the place of the old one, and may choose that
         // very entry. It then remembers the key, or not even that, and takes the value as a new one.
-        for _ in 0..3 {
-            let Some((key, slot)) = entry.take() else { break };
+        for _ in 0..2 {
+            let Some((key, slot)) = evicted.bounced.take() else { break };
             self.cache.insert_with_lifecycle(key, slot, evicted);
-            *entry = evicted.bounced.take();
         }
-        evicted.count += u64::from(entry.is_some());
+        evicted.count += u64::from(evicted.bounced.is_some());
         Stored::Kept
     }
 
