@@ -171,10 +171,11 @@ impl Control {
 
     /// Shorter by a part of up to the jitter.
     fn jittered(&self, ttl: Duration) -> Duration {
-        let jitter = f64::from(self.jitter.load(Relaxed)) / 1e6;
-        if jitter == 0.0 {
+        let jitter = self.jitter.load(Relaxed);
+        if jitter == 0 {
             return ttl;
         }
+        let jitter = f64::from(jitter) / 1e6;
         // 53 bits are as many as the mantissa has.
         let draw = (self.entropy.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         // For ever is less than what there is no part of.
