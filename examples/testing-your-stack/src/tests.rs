@@ -49,11 +49,9 @@ fn a_layer_that_breaks_a_law_is_told_which() {
 async fn an_attempt_has_a_second_and_the_test_takes_none() {
     let (service, probe) = rig();
     probe.reply(Reply::answer().held());
-    #[expect(clippy::disallowed_methods, reason = "it shows that no real time passes")]
-    let (start, wall) = (Instant::now(), std::time::SystemTime::now());
+    let start = Instant::now();
     assert_eq!(kind(service.oneshot(1).await.unwrap_err()), RejectionKind::AttemptTimeout);
     assert_eq!(start.elapsed(), Duration::from_secs(1), "to the nanosecond");
-    assert!(wall.elapsed().unwrap() < Duration::from_millis(900));
 }
 
 #[tokio::test(start_paused = true)]
