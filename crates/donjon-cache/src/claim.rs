@@ -5,7 +5,7 @@ use donjon_store::{Answer, Entry, FillToken, Store};
 use crate::core::Core;
 
 /// A key, and the right to bring a value under it, if that was granted. Dropped without having brought one, it is given
-/// back.
+/// back. Once used, it is only the way to what all share.
 pub(crate) struct Claim<K, V, St>
 where
     St: Store<K, V>,
@@ -36,10 +36,6 @@ where
         self.replaces = replaces;
     }
 
-    pub(crate) fn granted(self) -> Option<Self> {
-        self.token.is_some().then_some(self)
-    }
-
     pub(crate) fn is_granted(&self) -> bool {
         self.token.is_some()
     }
@@ -49,19 +45,32 @@ where
         self.token = Some(token);
     }
 
+    pub(crate) fn core(&self) -> &Arc<Core<K, V, St>> {
+        &self.core
+    }
+
     pub(crate) fn key(&self) -> &K {
         self.key.as_ref().expect(HELD)
     }
 
-    pub(crate) fn fill(mut self, entry: Entry<V>) -> Answer<St::Fill> {
+    pub(crate) fn fill(&mut self, entry: Entry<V>) -> Answer<St::Fill> {
         let token = self.token.take().expect("only what was granted is filled");
         let key = self.core.stored_key(self.key.take().expect(HELD));
         self.core.store.fill(key, entry, token)
     }
 
     /// The answer is not to be kept. What it was to replace is outdated, and goes.
-    pub(crate) fn give_up(self) -> Option<Answer<St::Remove>> {
-        self.replaces.then(|| self.core.store.invalidate(self.key()))
+    pub(crate) fn give_up(&mut self) -> Option<Answer<St::Remove>> {
+        let removed = self.replaces.then(|| self.core.store.invalidate(self.key()));
+        self.abandon();
+        removed
+    }
+
+    /// What was granted goes back.
+    pub(crate) fn abandon(&mut self) {
+        if let (Some(key), Some(token)) = (&self.key, self.token.take()) {
+            self.core.store.abandon(key, token);
+        }
     }
 }
 
@@ -70,8 +79,6 @@ where
     St: Store<K, V>,
 {
     fn drop(&mut self) {
-        if let (Some(key), Some(token)) = (&self.key, self.token) {
-            self.core.store.abandon(key, token);
-        }
+        self.abandon();
     }
 }

@@ -1,7 +1,6 @@
 use std::{
     borrow::Cow,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,7 +11,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::{Captured, Form, LAYER, Retention, Verdict, claim::Claim, core::Core, flown::Flown, stats::count};
+use crate::{Captured, Form, LAYER, Retention, Verdict, claim::Claim, flown::Flown, stats::count};
 
 pin_project! {
     /// The call of a key: readies and calls the inner service, captures the answer, and brings it to the store.
@@ -22,10 +21,10 @@ pin_project! {
         F: Form<R, S::Response, S::Error>,
         St: Store<K, F::Value>,
     {
-        core: Arc<Core<K, F::Value, St>>,
         form: F,
         policy: P,
-        claim: Option<Claim<K, F::Value, St>>,
+        // If nothing was granted, nothing is brought.
+        claim: Claim<K, F::Value, St>,
         begun: Instant,
         #[pin]
         stage: Stage<Call<S, R, S::Future>, F::Capture, St::Fill, St::Remove, Flown<F::Value, F::Own>>,
@@ -56,25 +55,16 @@ where
     F: Form<R, S::Response, S::Error>,
     St: Store<K, F::Value>,
 {
-    pub(crate) fn new(
-        core: Arc<Core<K, F::Value, St>>,
-        form: F,
-        policy: P,
-        claim: Option<Claim<K, F::Value, St>>,
-        begun: Instant,
-        inner: S,
-        request: R,
-    ) -> Self {
+    pub(crate) fn new(form: F, policy: P, claim: Claim<K, F::Value, St>, begun: Instant, inner: S, request: R) -> Self {
         let stage = Stage::Calls { call: Call::new(LAYER, inner, request) };
-        Self { core, form, policy, claim, begun, stage }
+        Self { form, policy, claim, begun, stage }
     }
 
     /// Brings an answer to the store, and gives what that has not done at once.
     fn write(
-        core: &Core<K, F::Value, St>,
         form: &F,
         policy: &P,
-        claim: Claim<K, F::Value, St>,
+        claim: &mut Claim<K, F::Value, St>,
         begun: Instant,
         verdict: Verdict,
         captured: &Captured<F::Value, F::Own>,
@@ -82,7 +72,11 @@ where
     where
         P: Retention<K, F::Value>,
     {
+        if !claim.is_granted() {
+            return None;
+        }
         if verdict == Verdict::Failure {
+            claim.abandon();
             return None;
         }
         let entry = captured.value.as_ref().and_then(|value| {
@@ -90,6 +84,7 @@ where
             let limits = form.limits(value);
             let now = Instant::now();
             let cost = now.saturating_duration_since(begun);
+            let core = claim.core();
             let span = core.control.span(verdict, &keep, limits, cost)?;
             let mut entry = Entry::new(value.clone(), now).fresh_for(span.fresh).stale_for(span.stale).cost(cost);
             for tag in keep.tags.into_iter().chain(core.own_tag(claim.key()).map(Cow::Owned)) {
@@ -99,14 +94,14 @@ where
         });
         match entry {
             Some(entry) => match claim.fill(entry) {
-                Answer::Now(result) => core.counters.filled(&result),
+                Answer::Now(result) => claim.core().counters.filled(&result),
                 Answer::Later(fill) => return Some(Written::Fill(fill)),
             },
             None => {
-                count(&core.counters.unstored);
+                count(&claim.core().counters.unstored);
                 match claim.give_up()? {
                     Answer::Now(Ok(())) => {}
-                    Answer::Now(Err(_)) => count(&core.counters.store_errors),
+                    Answer::Now(Err(_)) => count(&claim.core().counters.store_errors),
                     Answer::Later(remove) => return Some(Written::Remove(remove)),
                 }
             }
@@ -138,12 +133,7 @@ where
                 StageProj::Captures { capture, verdict } => {
                     let captured = ready!(capture.poll(cx));
                     let verdict = if captured.failed { Verdict::Failure } else { *verdict };
-                    let writes = match this.claim.take() {
-                        Some(claim) => {
-                            Self::write(this.core, this.form, this.policy, claim, *this.begun, verdict, &captured)
-                        }
-                        None => None,
-                    };
+                    let writes = Self::write(this.form, this.policy, this.claim, *this.begun, verdict, &captured);
                     let flown = Flown::new(captured, verdict == Verdict::Failure);
                     match writes {
                         None => return Poll::Ready(Ok(flown)),
@@ -153,12 +143,12 @@ where
                 }
                 StageProj::Fills { fill, flown } => {
                     let result = ready!(fill.poll(cx));
-                    this.core.counters.filled(&result);
+                    this.claim.core().counters.filled(&result);
                     return Poll::Ready(Ok(flown.take().expect("it ends once")));
                 }
                 StageProj::Removes { remove, flown } => {
                     if ready!(remove.poll(cx)).is_err() {
-                        count(&this.core.counters.store_errors);
+                        count(&this.claim.core().counters.store_errors);
                     }
                     return Poll::Ready(Ok(flown.take().expect("it ends once")));
                 }

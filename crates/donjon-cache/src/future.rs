@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use donjon_coalesce::{Alone, Landing};
+use donjon_coalesce::{Alone, Landing, Role};
 use donjon_core::{Reject, Rejection, RejectionKind, Scope};
 use donjon_store::Found;
 use pin_project_lite::pin_project;
@@ -19,11 +19,12 @@ use tower_service::Service;
 use crate::{
     CacheStore, Form, LAYER, Retention, Verdict,
     changes::Changes,
-    core::Core,
+    core::State as Shared,
+    fetch::Fetch,
     flown::{ByForm, Flown},
-    miss::{Miss, Part, Sorted},
+    miss::{Miss, Sorted},
     stats::count,
-    types::{JoinedOf, MissOf, PartOf, ResponseOf, ResultOf},
+    types::{JoinedOf, MissOf, ResponseOf, ResultOf, RoleOf},
 };
 
 pin_project! {
@@ -116,7 +117,7 @@ where
     F: Form<R, S::Response, S::Error>,
 {
     form: F,
-    core: Arc<Core<K, F::Value, St>>,
+    state: Arc<Shared<K, F::Value, St>>,
     stale: Option<Found<F::Value>>,
     types: PhantomData<fn(S, R)>,
 }
@@ -153,18 +154,37 @@ where
     }
 }
 
-/// What a call goes on with, once it has tried to take part.
-fn next<S, R, K, F, P, St>(part: PartOf<S, R, K, F, P, St>, mut rest: Rest<S, R, K, F, St>) -> State<S, R, K, F, P, St>
+/// Takes part in the call of its key, or starts it.
+#[inline]
+fn take_part<S, R, K, F, P, St>(
+    role: RoleOf<S, R, K, F>,
+    mut miss: MissOf<S, R, K, F, P, St>,
+) -> State<S, R, K, F, P, St>
 where
-    S: Service<R>,
-    S::Error: Reject,
-    F: Form<R, S::Response, S::Error> + Clone,
+    S: Service<R> + Send + 'static,
+    S::Error: Reject + Send + 'static,
+    S::Future: Send + 'static,
+    R: Send + 'static,
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    F: Form<R, S::Response, S::Error> + Clone + Send + Sync + 'static,
+    F::Capture: Send,
+    P: Retention<K, F::Value> + Clone + Send + 'static,
     St: CacheStore<K, F::Value>,
 {
-    match part {
-        Part::Joined(joined, kept) => State::Joined { joined, rest, kept },
-        Part::Found(found) => State::ended(Ok(serve::<F, R, S::Response, S::Error>(&rest.form, found, Instant::now()))),
-        Part::Full(_) => State::ended(rest.refuse(Rejection::new(RejectionKind::Overloaded, LAYER))),
+    match role {
+        Role::Lead(lead) => {
+            if let Some(found) = miss.look_again() {
+                return State::ended(Ok(serve::<F, R, S::Response, S::Error>(&miss.form, found, Instant::now())));
+            }
+            let Miss { state, claim, inner, request, form, policy, now, stale, brought: _ } = miss;
+            let joined = lead.run(Fetch::new(form.clone(), policy, claim, now, inner, request));
+            State::Joined { joined, rest: Rest { form, state, stale, types: PhantomData }, kept: None }
+        }
+        Role::Follow(joined) => {
+            count(&miss.state.core().counters.coalesced);
+            State::Joined { joined, rest: Rest::of(&miss), kept: Some(miss) }
+        }
+        Role::Full => State::ended(Rest::of(&miss).refuse(Rejection::new(RejectionKind::Overloaded, LAYER))),
     }
 }
 
@@ -233,12 +253,11 @@ where
                 }
                 StateProj::Enters { miss } => {
                     let miss = miss.take().expect("it enters once");
-                    let mut rest = Rest::of(&miss);
                     // Nothing starts after its deadline.
                     if Scope::current().has_passed() {
-                        break rest.refuse(Rejection::new(RejectionKind::DeadlineExceeded, LAYER));
+                        break Rest::of(&miss).refuse(Rejection::new(RejectionKind::DeadlineExceeded, LAYER));
                     }
-                    next(miss.enter(), rest)
+                    take_part(miss.enter(), miss)
                 }
                 StateProj::Joined { joined, rest, kept } => {
                     let share = ByForm::new(&rest.form);
@@ -256,7 +275,7 @@ where
                             let miss = kept.take().expect("whoever has started gets the end of it");
                             // What it costs is counted from here.
                             let miss = Miss { now: Instant::now(), ..miss };
-                            next(miss.take_part(again.enter()), rest.take())
+                            take_part(again.enter(), miss)
                         }
                     }
                 }
@@ -324,13 +343,13 @@ where
     where
         St: CacheStore<K, F::Value>,
     {
-        let core = Arc::clone(miss.state.core());
-        Self { form: miss.form.clone(), core, stale: miss.stale.clone(), types: PhantomData }
+        let state = Arc::clone(&miss.state);
+        Self { form: miss.form.clone(), state, stale: miss.stale.clone(), types: PhantomData }
     }
 
     fn take(&mut self) -> Self {
-        let core = Arc::clone(&self.core);
-        Self { form: self.form.clone(), core, stale: self.stale.take(), types: PhantomData }
+        let state = Arc::clone(&self.state);
+        Self { form: self.form.clone(), state, stale: self.stale.take(), types: PhantomData }
     }
 
     /// What a call in flight has come to.
@@ -355,7 +374,7 @@ where
             Some(response) => Ok(response),
             None => {
                 if rejection.kind() != RejectionKind::Shared {
-                    count(&self.core.counters.refused);
+                    count(&self.state.core().counters.refused);
                 }
                 Err(S::Error::from_rejection(rejection))
             }
@@ -366,10 +385,10 @@ where
     fn rescue(&mut self) -> Option<F::Response> {
         let found = self.stale.take()?;
         let now = Instant::now();
-        if !self.core.control.serves_if_error(&found, now) {
+        if !self.state.core().control.serves_if_error(&found, now) {
             return None;
         }
-        count(&self.core.counters.rescued);
+        count(&self.state.core().counters.rescued);
         Some(serve::<F, R, S::Response, S::Error>(&self.form, found, now))
     }
 }

@@ -1,6 +1,5 @@
 use std::{hash::Hash, sync::Arc};
 
-use donjon_coalesce::Role;
 use donjon_core::Reject;
 use donjon_store::{Answer, FillToken, Found, Freshness, Lookup, Store};
 use tokio::time::Instant;
@@ -10,10 +9,9 @@ use crate::{
     CacheStore, Form, Retention,
     claim::Claim,
     core::{Core, State},
-    fetch::Fetch,
     refresh::Refreshing,
     stats::count,
-    types::{PartOf, RoleOf},
+    types::RoleOf,
 };
 
 /// A call that has not found what it can have at once: all that it takes to make it.
@@ -32,8 +30,9 @@ where
     pub(crate) now: Instant,
     /// What may be served if the call fails.
     pub(crate) stale: Option<Found<V>>,
-    /// The store answers at once, so it is not much to ask it again.
-    pub(crate) prompt: bool,
+    /// How much had been brought to the store before that. Only of a store that answers at once: it is not much to ask
+    /// that again.
+    pub(crate) brought: Option<u64>,
 }
 
 /// What is to be done after a lookup.
@@ -51,16 +50,6 @@ pub(crate) struct Renewal(Option<FillToken>);
 pub(crate) struct Needed<V> {
     token: Option<FillToken>,
     stale: Option<Found<V>>,
-}
-
-/// What a call is once it has tried to take part.
-pub(crate) enum Part<M, J, V> {
-    /// It takes part. Whoever did not start the call keeps what it takes to make one.
-    Joined(J, Option<M>),
-    /// There is a value after all.
-    Found(Found<V>),
-    /// Too many take part.
-    Full(M),
 }
 
 // ===== impl Sorted =====
@@ -147,37 +136,23 @@ where
         }
     }
 
-    /// Takes part in the call of the key, or starts it.
-    pub(crate) fn enter(self) -> PartOf<S, R, K, F, P, St> {
+    /// Takes part in the call of the key, or is to start it.
+    #[inline]
+    pub(crate) fn enter(&self) -> RoleOf<S, R, K, F> {
         let flights = self.state.core().flights.flights();
-        let role = flights.into_role(self.claim.key().clone());
-        self.take_part(role)
+        flights.into_role(self.claim.key().clone())
     }
 
-    pub(crate) fn take_part(mut self, role: RoleOf<S, R, K, F>) -> PartOf<S, R, K, F, P, St> {
-        let core = self.state.core();
-        match role {
-            Role::Lead(lead) => {
-                if self.prompt
-                    && let Some(found) = self.look_again()
-                {
-                    return Part::Found(found);
-                }
-                let core = Arc::clone(self.state.core());
-                let claim = self.claim.granted();
-                let fetch = Fetch::new(core, self.form, self.policy, claim, self.now, self.inner, self.request);
-                Part::Joined(lead.run(fetch), None)
-            }
-            Role::Follow(joined) => {
-                count(&core.counters.coalesced);
-                Part::Joined(joined, Some(self))
-            }
-            Role::Full => Part::Full(self),
-        }
+    /// Somebody may have brought the value since it was looked up, and have ended before this one has entered. If nobody
+    /// has brought any value since, nobody has: who ends counts what it has brought before the key is free again.
+    #[inline]
+    pub(crate) fn look_again(&mut self) -> Option<Found<F::Value>> {
+        let brought = self.brought?;
+        if self.state.core().counters.brought() == brought { None } else { self.look() }
     }
 
-    /// Somebody may have brought the value since it was looked up, and have ended before this one has entered.
-    fn look_again(&mut self) -> Option<Found<F::Value>> {
+    #[inline(never)]
+    fn look(&mut self) -> Option<Found<F::Value>> {
         let Answer::Now(Ok(looked)) = self.state.core().store.lookup(self.claim.key(), self.now) else { return None };
         if let Some(token) = looked.token().filter(|token| token.is_leader() || !self.claim.is_granted()) {
             self.claim.renew(token);

@@ -162,7 +162,7 @@ where
                 this.succeeded = true;
                 return;
             };
-            let fetch = Fetch::new(Arc::clone(&core), form.clone(), policy, Some(claim), now, inner, request);
+            let fetch = Fetch::new(form.clone(), policy, claim, now, inner, request);
             let mut joined = pin!(lead.run(fetch));
             let share = ByForm::new(&form);
             let landing = poll_fn(|cx| joined.as_mut().poll_shared(cx, &share)).await;

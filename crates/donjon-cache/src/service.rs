@@ -86,12 +86,13 @@ where
             return self.pass(request);
         };
         core.control.deposit();
+        let brought = core.counters.brought();
         let now = Instant::now();
         let looked = core.store.lookup(&key, now);
         match &looked {
             // Counted before the value is taken out: nothing can go wrong after that, so no more than the value is moved.
             Answer::Now(Ok(Lookup::Fresh(found))) if !core.control.is_due(found, now) => core.counters.hits.count(),
-            _ => return self.miss(key, request, now, looked),
+            _ => return self.miss(key, request, now, brought, looked),
         }
         let Answer::Now(Ok(Lookup::Fresh(found))) = looked else { unreachable!("it is fresh") };
         ResponseFuture::found(serve::<F, R, S::Response, S::Error>(&self.form, found, now))
@@ -116,7 +117,14 @@ impl<S, X, K, V, F, P, St> Cache<S, X, K, V, F, P, St> {
 
     /// What is not a plain hit.
     #[inline(never)]
-    fn miss<R>(&self, key: K, request: R, now: Instant, looked: Answer<St::Lookup>) -> ResponseFuture<S, R, K, F, P, St>
+    fn miss<R>(
+        &self,
+        key: K,
+        request: R,
+        now: Instant,
+        brought: u64,
+        looked: Answer<St::Lookup>,
+    ) -> ResponseFuture<S, R, K, F, P, St>
     where
         S: Service<R> + Clone + Send + 'static,
         S::Error: Reject + Send + 'static,
@@ -130,7 +138,7 @@ impl<S, X, K, V, F, P, St> Cache<S, X, K, V, F, P, St> {
         St: CacheStore<K, V>,
     {
         let core = self.state.core();
-        let miss = |key, request, prompt| Miss {
+        let miss = |key, request, brought| Miss {
             state: Arc::clone(&self.state),
             claim: Claim::new(Arc::clone(core), key),
             inner: self.inner.clone(),
@@ -139,10 +147,10 @@ impl<S, X, K, V, F, P, St> Cache<S, X, K, V, F, P, St> {
             policy: self.policy.clone(),
             now,
             stale: None,
-            prompt,
+            brought,
         };
         let looked = match looked {
-            Answer::Later(lookup) => return ResponseFuture::looks(lookup, miss(key, request, false)),
+            Answer::Later(lookup) => return ResponseFuture::looks(lookup, miss(key, request, None)),
             Answer::Now(looked) => looked,
         };
         match Sorted::of(core, looked, now) {
@@ -153,7 +161,7 @@ impl<S, X, K, V, F, P, St> Cache<S, X, K, V, F, P, St> {
                 }
                 ResponseFuture::found(serve::<F, R, S::Response, S::Error>(&self.form, found, now))
             }
-            Sorted::Call(needed) => ResponseFuture::enters(miss(key, request, true).needed(needed)),
+            Sorted::Call(needed) => ResponseFuture::enters(miss(key, request, Some(brought)).needed(needed)),
         }
     }
 }

@@ -1,6 +1,9 @@
 use std::{
     cell::Cell,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{
+        AtomicU64, AtomicUsize,
+        Ordering::{Acquire, Relaxed, Release},
+    },
 };
 
 use donjon_store::Stored;
@@ -104,9 +107,19 @@ impl Counters {
         }
     }
 
+    /// How many answers have been stored: read before a lookup, it says later whether one has come since.
+    #[inline]
+    pub(crate) fn brought(&self) -> u64 {
+        self.stored.load(Acquire)
+    }
+
     pub(crate) fn filled<E>(&self, result: &Result<Stored, E>) {
         count(match result {
-            Ok(Stored::Kept) => &self.stored,
+            Ok(Stored::Kept) => {
+                // Whoever sees it sees the value too, if it looks after that.
+                self.stored.fetch_add(1, Release);
+                return;
+            }
             Ok(Stored::NoLifetime) => &self.unstored,
             Ok(_) => &self.store_refusals,
             Err(_) => &self.store_errors,

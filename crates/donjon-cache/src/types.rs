@@ -3,11 +3,7 @@
 use donjon_coalesce::{Joined, Role};
 use tower_service::Service;
 
-use crate::{
-    Form,
-    flown::Flown,
-    miss::{Miss, Part},
-};
+use crate::{Form, flown::Flown, miss::Miss};
 
 pub(crate) type ValueOf<S, R, F> = <F as Form<R, <S as Service<R>>::Response, <S as Service<R>>::Error>>::Value;
 pub(crate) type OwnOf<S, R, F> = <F as Form<R, <S as Service<R>>::Response, <S as Service<R>>::Error>>::Own;
@@ -17,4 +13,3 @@ pub(crate) type FlownOf<S, R, F> = Flown<ValueOf<S, R, F>, OwnOf<S, R, F>>;
 pub(crate) type RoleOf<S, R, K, F> = Role<K, FlownOf<S, R, F>, <S as Service<R>>::Error>;
 pub(crate) type JoinedOf<S, R, K, F> = Joined<K, FlownOf<S, R, F>, <S as Service<R>>::Error>;
 pub(crate) type MissOf<S, R, K, F, P, St> = Miss<S, R, K, ValueOf<S, R, F>, F, P, St>;
-pub(crate) type PartOf<S, R, K, F, P, St> = Part<MissOf<S, R, K, F, P, St>, JoinedOf<S, R, K, F>, ValueOf<S, R, F>>;

@@ -24,6 +24,19 @@ async fn clones_and_applications_of_a_layer_share_and_a_fresh_one_does_not() {
     assert_eq!(calls, [1, 0, 1, 2]);
 }
 
+/// Both have looked before either has called. The second one finds the key free again, and the value there.
+#[tokio::test(start_paused = true)]
+async fn who_comes_when_the_call_of_another_has_just_ended_has_its_value() {
+    let layer = by_number();
+    let (service, probe) = prompt(&layer);
+    let (mut first, mut second, mut third) = (call(&service, 7), call(&service, 7), call(&service, 8));
+    assert_ready_ok!(first.poll());
+    assert_ready_ok!(second.poll());
+    assert_eq!(probe.stats().calls, 1);
+    assert_ready_ok!(third.poll());
+    assert_eq!(probe.stats().calls, 2, "that of another key is no reason not to call");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_has_no_key_goes_through() {
     let layer = CacheLayer::new(|n: &u64| (*n != 7).then_some(*n));
