@@ -14,6 +14,10 @@ use crate::{Keep, Limits, Verdict};
 const TTL: Duration = Duration::from_secs(60);
 /// How many refreshes may run at a time, unless said.
 const MAX_REFRESHES: usize = 64;
+/// How long a refresh may take, unless said.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a key is left alone when its refresh has failed, unless said.
+const REFRESH_PAUSE: Duration = Duration::from_secs(1);
 
 /// The settings that hold for every service of a layer value, and can be turned while it runs.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(crate) struct Control {
     jitter: AtomicU32,
     ahead: AtomicBool,
     max_refreshes: AtomicUsize,
+    refresh_timeout: Nanos,
+    refresh_pause: Nanos,
     seed: Option<u64>,
     entropy: Entropy,
     /// What refreshes are paid from, if they are.
@@ -55,6 +61,8 @@ impl Control {
             jitter: AtomicU32::new(0),
             ahead: AtomicBool::new(false),
             max_refreshes: AtomicUsize::new(MAX_REFRESHES),
+            refresh_timeout: Nanos::new(REFRESH_TIMEOUT),
+            refresh_pause: Nanos::new(REFRESH_PAUSE),
             seed: None,
             entropy: Entropy::random(),
             share: None,
@@ -71,6 +79,8 @@ impl Control {
             jitter: AtomicU32::new(self.jitter.load(Relaxed)),
             ahead: AtomicBool::new(self.ahead.load(Relaxed)),
             max_refreshes: AtomicUsize::new(self.max_refreshes()),
+            refresh_timeout: Nanos::new(self.refresh_timeout()),
+            refresh_pause: Nanos::new(self.refresh_pause()),
             seed: self.seed,
             entropy: self.seed.map_or_else(Entropy::random, Entropy::seeded),
             share: self.share.clone(),
@@ -132,6 +142,22 @@ impl Control {
 
     pub(crate) fn set_max_refreshes(&self, max: usize) {
         self.max_refreshes.store(max, Relaxed);
+    }
+
+    pub(crate) fn refresh_timeout(&self) -> Duration {
+        self.refresh_timeout.get()
+    }
+
+    pub(crate) fn set_refresh_timeout(&self, limit: Duration) {
+        self.refresh_timeout.set(limit);
+    }
+
+    pub(crate) fn refresh_pause(&self) -> Duration {
+        self.refresh_pause.get()
+    }
+
+    pub(crate) fn set_refresh_pause(&self, pause: Duration) {
+        self.refresh_pause.set(pause);
     }
 
     /// Whether it is time to bring the next value, though this one is fresh: less than 1.5 times the cost of the call is

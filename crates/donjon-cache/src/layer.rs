@@ -160,6 +160,21 @@ impl<X, K, V, F, P, St> CacheLayer<X, K, V, F, P, St> {
         self
     }
 
+    /// A refresh that takes longer is given up, and has failed: 60 s unless said. Callers that have joined it go on with its
+    /// call. Zero: what is not there at once.
+    pub fn refresh_timeout(self, limit: Duration) -> Self {
+        self.state.core().control.set_refresh_timeout(limit);
+        self
+    }
+
+    /// When a refresh has failed, no other one of its key begins for so long, so that an upstream that is down is not
+    /// called for every answer that it could not renew: 1 s unless said. Zero: the next call may begin one. Up to 1,024
+    /// keys are remembered; beyond that a failure has no pause.
+    pub fn refresh_pause(self, pause: Duration) -> Self {
+        self.state.core().control.set_refresh_pause(pause);
+        self
+    }
+
     /// Refreshes are paid from the share of this budget, in which every call with a key puts its part: 2 % of them unless
     /// said there. A refresh that is not paid for is not started. Unless said they are not paid for. It starts a state of
     /// its own, as [`store`](Self::store) does.

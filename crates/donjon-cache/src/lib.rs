@@ -55,8 +55,9 @@
 //!
 //! A miss does nothing before its first poll. Dropped, it leaves the call to those who wait with it, and ends it if it was
 //! the last. Refreshes are tasks of their own: they have no caller's deadline, and are aborted when the layer, all of its
-//! services and their calls are gone. **Give the inner service a time limit of its own**: a refresh that never ends is one
-//! that whoever misses its key waits for, up to his own deadline.
+//! services and their calls are gone, or when they take too long ([`CacheLayer::refresh_timeout`]). A key whose refresh has
+//! failed is left alone for a while ([`CacheLayer::refresh_pause`]). **Give the inner service a time limit of its own**: a
+//! call that never ends is one that whoever misses its key waits for, up to his own deadline.
 //!
 //! # Feature flags
 //!

@@ -6,12 +6,17 @@ use std::{
     mem,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use donjon_coalesce::{Landing, Role};
 use donjon_core::{Criticality, Reject, Scope};
 use donjon_store::{FillToken, Freshness, Lookup};
-use tokio::{runtime::Handle, task::AbortHandle, time::Instant};
+use tokio::{
+    runtime::Handle,
+    task::AbortHandle,
+    time::{Instant, timeout},
+};
 use tower_service::Service;
 
 use crate::{
@@ -30,6 +35,8 @@ pub(crate) struct Refreshes<K> {
 
 struct Tasks<K> {
     running: HashMap<K, Running>,
+    /// Up to when no refresh of these keys begins, since the last one has failed: of at most `MAX_PAUSES`.
+    pauses: HashMap<K, Instant>,
     /// How many have begun.
     begun: u64,
     ended: bool,
@@ -41,6 +48,9 @@ struct Running {
     /// `None` up to when the task is there.
     task: Option<AbortHandle>,
 }
+
+/// Of how many keys a failure is remembered.
+const MAX_PAUSES: usize = 1_024;
 
 /// The one refresh of a key. Dropped, another one may begin.
 pub(crate) struct Refreshing<K, V, St>
@@ -57,7 +67,7 @@ where
 
 impl<K> Refreshes<K> {
     pub(crate) fn new() -> Self {
-        Self { tasks: Mutex::new(Tasks { running: HashMap::new(), begun: 0, ended: false }) }
+        Self { tasks: Mutex::new(Tasks { running: HashMap::new(), pauses: HashMap::new(), begun: 0, ended: false }) }
     }
 
     /// Ends all of them.
@@ -82,6 +92,32 @@ impl<K> fmt::Debug for Refreshes<K> {
     }
 }
 
+// ===== impl Tasks =====
+
+impl<K: Hash + Eq> Tasks<K> {
+    /// Whether this key is left alone now.
+    fn pauses(&mut self, key: &K) -> bool {
+        let Some(until) = self.pauses.get(key) else { return false };
+        let pauses = Instant::now() < *until;
+        if !pauses {
+            self.pauses.remove(key);
+        }
+        pauses
+    }
+
+    /// Leaves this key alone for so long, if there is room to remember it.
+    fn pause(&mut self, key: K, pause: Duration) {
+        let now = Instant::now();
+        let Some(until) = now.checked_add(pause).filter(|until| *until > now) else { return };
+        if self.pauses.len() >= MAX_PAUSES {
+            self.pauses.retain(|_, until| now < *until);
+        }
+        if self.pauses.len() < MAX_PAUSES {
+            self.pauses.insert(key, until);
+        }
+    }
+}
+
 // ===== impl Refreshing =====
 
 impl<K, V, St> Refreshing<K, V, St>
@@ -97,7 +133,7 @@ where
                 return None;
             }
             let room = tasks.running.len() < core.control.max_refreshes() && Handle::try_current().is_ok();
-            if !room || !core.control.pays() {
+            if !room || tasks.pauses(key) || !core.control.pays() {
                 drop(tasks);
                 count(&counters.skipped_refreshes);
                 return None;
@@ -168,9 +204,10 @@ where
             let landing = poll_fn(|cx| joined.as_mut().poll_shared(cx, &share)).await;
             this.succeeded = matches!(landing, Landing::Own(Ok(flown)) if !flown.failed);
         };
+        let limit = self::limit(core.control.refresh_timeout(), task);
         // Work that can be done another time, if the service has too much to do.
         let scope = Scope::root().with_criticality(Criticality::SheddablePlus);
-        let task = tokio::spawn(scope.wrap(task)).abort_handle();
+        let task = tokio::spawn(scope.wrap(limit)).abort_handle();
         let mut tasks = core.refreshes.lock();
         if tasks.ended {
             drop(tasks);
@@ -179,6 +216,12 @@ where
             running.task = Some(task);
         }
     }
+}
+
+/// The task, for so long at most.
+async fn limit(limit: Duration, task: impl Future<Output = ()>) {
+    // A refresh that has not ended by itself is dropped with its task, and has failed.
+    let _ = timeout(limit, task).await;
 }
 
 fn is_renewed<K, V, St>(core: &Core<K, V, St>, found: &donjon_store::Found<V>, now: Instant) -> bool {
@@ -190,8 +233,16 @@ where
     K: Hash + Eq,
 {
     fn drop(&mut self) {
-        let gone = self.core.refreshes.lock().running.remove(&self.key);
-        drop(gone);
+        {
+            let mut tasks = self.core.refreshes.lock();
+            let gone = tasks.running.remove_entry(&self.key);
+            if let Some((key, _)) = gone
+                && !self.succeeded
+                && !tasks.ended
+            {
+                tasks.pause(key, self.core.control.refresh_pause());
+            }
+        }
         let counters = &self.core.counters;
         counters.refreshing.fetch_sub(1, Relaxed);
         if !self.succeeded {

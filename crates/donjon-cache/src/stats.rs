@@ -33,7 +33,8 @@ pub struct Stats {
     pub refreshes: u64,
     /// Refreshes that brought no answer: they failed, or were ended.
     pub failed_refreshes: u64,
-    /// Refreshes that were not started, since as many ran as may, the budget did not pay for them, or there was no runtime.
+    /// Refreshes that were not started, since as many ran as may, the one before had just failed, the budget did not
+    /// pay for them, or there was no runtime.
     pub skipped_refreshes: u64,
     /// How many refreshes run now.
     pub refreshing: usize,

@@ -116,6 +116,116 @@ async fn refreshes_are_paid_from_the_share_of_a_budget() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_failed_refresh_the_key_is_left_alone_for_a_while() {
+    let layer = stale().refresh_pause(secs(5));
+    let (service, probe) = prompt(&layer);
+    for n in [7, 8] {
+        assert_ready_ok!(call(&service, n).poll());
+    }
+    advance(secs(10)).await;
+    probe.reply(Reply::fail());
+    // Second by second; each hit is served, and few of them call.
+    for (second, calls) in [3, 3, 3, 3, 3, 4, 4].into_iter().enumerate() {
+        for _ in 0..10 {
+            assert_ready_ok!(call(&service, 7).poll());
+            settle().await;
+        }
+        assert_eq!(probe.stats().calls, calls, "after {second} s");
+        advance(secs(1)).await;
+    }
+    let stats = layer.handle().stats();
+    assert_eq!((stats.refreshes, stats.failed_refreshes, stats.skipped_refreshes), (2, 2, 68));
+    // Other keys have nothing to do with it, and it ends with a success.
+    probe.reply(Reply::answer());
+    assert_ready_ok!(call(&service, 8).poll());
+    settle().await;
+    assert_eq!(probe.stats().calls, 5);
+    advance(secs(3)).await;
+    assert_ready_ok!(call(&service, 7).poll());
+    settle().await;
+    assert_eq!((probe.stats().calls, layer.handle().stats().stored), (6, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_pause_the_next_call_refreshes_again() {
+    let layer = stale().refresh_pause(secs(0));
+    let (service, probe) = prompt(&layer);
+    assert_ready_ok!(call(&service, 7).poll());
+    advance(secs(10)).await;
+    probe.reply(Reply::fail());
+    for n in 1..=3 {
+        assert_ready_ok!(call(&service, 7).poll());
+        settle().await;
+        assert_eq!(layer.handle().stats().failed_refreshes, n);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_of_many_keys_are_remembered_up_to_a_bound() {
+    let layer = stale().refresh_pause(secs(5));
+    let (service, probe) = prompt(&layer);
+    for n in 0..1_100 {
+        assert_ready_ok!(call(&service, n).poll());
+    }
+    advance(secs(10)).await;
+    probe.reply(Reply::fail());
+    let round = async || {
+        let before = probe.stats().calls;
+        for n in 0..1_100 {
+            assert_ready_ok!(call(&service, n).poll());
+            settle().await;
+        }
+        probe.stats().calls - before
+    };
+    assert_eq!(round().await, 1_100);
+    assert_eq!(round().await, 1_100 - 1_024, "of the others nothing is known");
+    advance(secs(5)).await;
+    assert_eq!(round().await, 1_100, "and it is forgotten in time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_takes_too_long_is_given_up_and_frees_its_key() {
+    let layer = stale().refresh_timeout(secs(3)).refresh_pause(secs(0));
+    let (service, probe) = prompt(&layer);
+    assert_ready_ok!(call(&service, 7).poll());
+    advance(secs(10)).await;
+    probe.reply(Reply::never());
+    assert_ready_ok!(call(&service, 7).poll());
+    settle().await;
+    advance(secs(2)).await;
+    settle().await;
+    assert_eq!((layer.handle().stats().refreshing, probe.stats().in_flight), (1, 1));
+    advance(secs(1)).await;
+    settle().await;
+    let stats = layer.handle().stats();
+    assert_eq!((stats.refreshing, stats.failed_refreshes, probe.stats().in_flight), (0, 1, 0));
+    probe.reply(Reply::answer());
+    assert_ready_ok!(call(&service, 7).poll());
+    settle().await;
+    assert_eq!(layer.handle().stats().stored, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_joined_a_refresh_that_is_given_up_goes_on_with_its_call() {
+    let layer = by_number().ttl(secs(10)).stale_while_revalidate(secs(10)).refresh_timeout(secs(3));
+    let (service, probe) = prompt(&layer);
+    assert_ready_ok!(call(&service, 7).poll());
+    advance(secs(18)).await;
+    probe.reply(Reply::answer().held());
+    assert_ready_ok!(call(&service, 7).poll());
+    settle().await;
+    advance(secs(2)).await;
+    let mut calls = crate::support::pending(&service, 7, 1);
+    advance(secs(1)).await;
+    settle().await;
+    assert_eq!(layer.handle().stats().refreshing, 0);
+    probe.release_all();
+    settle().await;
+    assert_ready_ok!(calls[0].poll());
+    assert_eq!(probe.stats().calls, 2, "it was not made again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn ahead_of_time_whoever_comes_first_refreshes_and_nobody_waits() {
     let layer = by_number().ttl(secs(60)).refresh_ahead();
     let (service, probe) = prompt(&layer);
