@@ -21,13 +21,18 @@ where
     for n in 100..400 {
         runtime.block_on(async { service.ready().await.expect("ready").call(n).await.expect("an answer") });
     }
-    let counted = allocation_counter::measure(|| {
-        for n in 0..100 {
-            let call = pin!(async { service.ready().await.expect("ready").call(n).await.expect("an answer") });
-            runtime.block_on(call);
-        }
+    // The least of many rounds: which key comes to which shard is a matter of luck, so some may be made after that; but
+    // each is made once, and there are more rounds than shards.
+    let rounds = (0..40).map(|_| {
+        let counted = allocation_counter::measure(|| {
+            for n in 0..100 {
+                let call = pin!(async { service.ready().await.expect("ready").call(n).await.expect("an answer") });
+                runtime.block_on(call);
+            }
+        });
+        counted.count_total
     });
-    counted.count_total
+    rounds.min().expect("there are some")
 }
 
 fn bare() -> Bare<CallError> {

@@ -48,8 +48,10 @@ fn a_miss_that_nobody_joins_allocates_the_flight_and_the_box_of_its_call() {
     let mut service = layer.layer(inner);
     // The first make room in the tables; after that each evicts another one.
     (0..1000).for_each(|n| call(&mut service, n));
-    let allocations = count(|| (1000..1100).for_each(|n| call(&mut service, n)));
-    assert_eq!(layer.handle().stats().misses, 1100);
+    // Which key comes to which shard is a matter of luck, so a table may grow later; but seldom, and not in every round.
+    let rounds = (10..50).map(|hundred| count(|| (0..100).for_each(|n| call(&mut service, 100 * hundred + n))));
+    let allocations = rounds.min().expect("there are some");
+    assert_eq!(layer.handle().stats().misses, 5000);
     assert!(allocations <= 300, "100 misses have allocated {allocations} times");
 }
 
