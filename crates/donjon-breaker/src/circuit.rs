@@ -44,7 +44,6 @@ pub(crate) struct Circuit {
     inner: Mutex<Inner>,
     entropy: Entropy,
     seed: Option<u64>,
-    settings: Settings,
     pub(crate) counts: Counts,
 }
 
@@ -107,14 +106,13 @@ impl Circuit {
             inner: Mutex::new(Inner { gate: Gate::new(settings), waiters: BTreeMap::new(), next_waiter: 0 }),
             entropy: seed.map_or_else(Entropy::random, Entropy::seeded),
             seed,
-            settings,
             counts: Counts::default(),
         }
     }
 
-    /// The same settings, and nothing remembered.
+    /// The settings of this moment, and nothing remembered.
     pub(crate) fn fresh(&self) -> Self {
-        Self::new(self.tally.fresh(), self.settings, self.seed)
+        Self::new(self.tally.fresh(), self.settings(), self.seed)
     }
 
     pub(crate) const fn tally(&self) -> &Tally {
@@ -259,6 +257,15 @@ impl Circuit {
         tell(change);
     }
 
+    pub(crate) fn settings(&self) -> Settings {
+        lock(&self.inner).gate.settings()
+    }
+
+    /// Changes settings of openings, for those that begin from now on.
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Settings)) {
+        lock(&self.inner).gate.set(change);
+    }
+
     /// Whether it refuses none, but by chance.
     #[inline]
     pub(crate) fn admits_all(&self) -> bool {
@@ -344,7 +351,7 @@ impl fmt::Debug for Circuit {
         f.debug_struct("Circuit")
             .field("state", &self.kind())
             .field("tally", &self.tally)
-            .field("settings", &self.settings)
+            .field("settings", &self.settings())
             .field("counts", &self.counts)
             .finish_non_exhaustive()
     }

@@ -116,6 +116,15 @@ impl Gate {
         }
     }
 
+    pub(crate) const fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Holds for the openings that begin from now on.
+    pub(crate) fn set(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+    }
+
     pub(crate) const fn epoch(&self) -> u32 {
         self.epoch
     }

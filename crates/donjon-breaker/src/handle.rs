@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use donjon_core::{OutOfRange, state_changed};
 use tokio::time::Instant;
 
 use crate::{circuit::Circuit, gate::Command, word::Kind};
@@ -135,6 +136,30 @@ impl Handle {
     /// close a circuit before its time.
     pub fn reset(&self) {
         self.circuit.command(Command::Reset);
+    }
+
+    /// How long it is open at first, from the next opening on: see
+    /// [`BreakerLayer::open_for`](crate::BreakerLayer::open_for). The opening that runs keeps its time;
+    /// [`reset`](Self::reset) ends it.
+    ///
+    /// # Errors
+    ///
+    /// None: every duration means something. The result is there as on every other handle.
+    pub fn set_open_for(&self, time: Duration) -> Result<(), OutOfRange> {
+        self.circuit.set(|settings| settings.open_for = time);
+        state_changed("breaker", "open_for", format_args!("{time:?}"));
+        Ok(())
+    }
+
+    /// The longest opening, from the next one on: see [`BreakerLayer::max_open`](crate::BreakerLayer::max_open).
+    ///
+    /// # Errors
+    ///
+    /// None: every duration means something. The result is there as on every other handle.
+    pub fn set_max_open(&self, time: Duration) -> Result<(), OutOfRange> {
+        self.circuit.set(|settings| settings.max_open = time);
+        state_changed("breaker", "max_open", format_args!("{time:?}"));
+        Ok(())
     }
 }
 

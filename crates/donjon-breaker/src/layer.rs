@@ -12,6 +12,7 @@ use crate::{
     settings::Settings,
     shares::{Config, Shares},
     tally::Tally,
+    word::Kind,
 };
 
 /// Stops calling a service that fails: the recipe. See the [crate's documentation](crate) for an example.
@@ -191,7 +192,7 @@ impl Default for BreakerLayer {
 }
 
 impl<C: Clone> Fresh for BreakerLayer<C> {
-    /// A circuit of its own: closed, nothing counted, the seed (if there is one) at its start.
+    /// A circuit of its own, with the settings of this moment: closed, nothing counted, the seed (if there is one) at its start.
     fn fresh(&self) -> Self {
         Self { circuit: Arc::new(self.circuit.fresh()), shares: OnceLock::new(), ..self.clone() }
     }
@@ -199,6 +200,17 @@ impl<C: Clone> Fresh for BreakerLayer<C> {
     /// Lets everything through, and looks at nothing.
     fn bypass(&self) -> Self {
         Self { bypass: true, ..self.fresh() }
+    }
+
+    /// While the operator has said the last word: a layer per key forgets no key of which that is true. A circuit that is
+    /// open by itself may be forgotten to make room; it opens again when its service still fails.
+    fn is_held(&self) -> bool {
+        matches!(self.circuit.kind(), Kind::ForcedOpen | Kind::ForcedClosed | Kind::Disabled)
+    }
+
+    /// The longest opening, with a `Retry-After` and jitter (12 minutes, unless said), or the window, if that is longer.
+    fn memory(&self) -> Duration {
+        self.circuit.settings().longest().max(self.circuit.tally().memory())
     }
 }
 

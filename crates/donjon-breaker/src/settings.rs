@@ -27,6 +27,11 @@ impl Settings {
         }
     }
 
+    /// The longest time that an opening may last.
+    pub(crate) fn longest(&self) -> Duration {
+        self.opening(u32::MAX, Some(Duration::MAX), u64::MAX)
+    }
+
     /// How long the n-th opening in a row lasts. `random` is a uniform random word: 0 is the shortest.
     pub(crate) fn opening(&self, number: u32, retry_after: Option<Duration>, random: u64) -> Duration {
         let times = 1_u32.checked_shl(number.saturating_sub(1)).unwrap_or(u32::MAX);

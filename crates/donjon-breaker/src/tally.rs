@@ -4,7 +4,7 @@ use crate::{
     gate::Verdict,
     sync::AtomicU64,
     throttle::Throttle,
-    trip::{Rates, Rule, Score, Span},
+    trip::{Rates, Rule, Score, Span, Window},
     window::{CallWindow, Sample, Sums, TimeWindow, change},
     word::{Counts, Word},
 };
@@ -49,6 +49,15 @@ impl Tally {
             Self::Score(score) => Self::Score(*score),
             Self::Calls(rates, _) | Self::Time(rates, _) => Self::new(Rule::Rates(*rates)),
             Self::Throttle(throttle, _) => Self::throttle(*throttle),
+        }
+    }
+
+    /// For how long a call counts; zero where that is a number of calls.
+    pub(crate) const fn memory(&self) -> Duration {
+        match self {
+            Self::Time(Rates { window: Window(Span::Time(time)), .. }, _) => *time,
+            Self::Throttle(throttle, _) => throttle.window,
+            _ => Duration::ZERO,
         }
     }
 

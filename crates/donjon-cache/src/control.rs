@@ -1,5 +1,8 @@
 use std::{
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -35,7 +38,7 @@ pub(crate) struct Control {
     seed: Option<u64>,
     entropy: Entropy,
     /// What refreshes are paid from, if they are.
-    share: Option<Share>,
+    share: OnceLock<Share>,
 }
 
 /// A duration; one of more than 584 years counts as for ever.
@@ -65,7 +68,7 @@ impl Control {
             refresh_pause: Nanos::new(REFRESH_PAUSE),
             seed: None,
             entropy: Entropy::random(),
-            share: None,
+            share: OnceLock::new(),
         }
     }
 
@@ -92,20 +95,25 @@ impl Control {
     }
 
     pub(crate) fn with_share(&self, share: Share) -> Self {
-        Self { share: Some(share), ..self.fresh() }
+        Self { share: share.into(), ..self.fresh() }
+    }
+
+    /// What refreshes are paid from, if nothing else was said.
+    pub(crate) fn share_or_else(&self, share: impl FnOnce() -> Share) {
+        self.share.get_or_init(share);
     }
 
     /// A call has come, which earns its part of a refresh.
     #[inline]
     pub(crate) fn deposit(&self) {
-        if let Some(share) = &self.share {
+        if let Some(share) = self.share.get() {
             share.deposit();
         }
     }
 
     /// Whether one more refresh is paid for.
     pub(crate) fn pays(&self) -> bool {
-        self.share.as_ref().is_none_or(Share::try_take)
+        self.share.get().is_none_or(Share::try_take)
     }
 
     pub(crate) fn ttl(&self) -> Duration {

@@ -186,6 +186,14 @@ impl<X, K, V, F, P, St> CacheLayer<X, K, V, F, P, St> {
         self
     }
 
+    /// Refreshes are paid from the share of this budget, as with [`budget`](Self::budget), if they are not paid from one
+    /// already. What a ready-made stack says of the caches that it is given. It keeps the state, so that handles which
+    /// were taken before stay those of this layer.
+    pub fn budget_if_none(self, budget: &Budget) -> Self {
+        self.state.core().control.share_or_else(|| budget.share());
+        self
+    }
+
     /// At most this many wait for one call at the same time: 1,024 unless said. 0 lets nobody join. Those beyond are
     /// refused as `Overloaded`: to let them through would send to a slow service what it is being spared. It starts a
     /// state of its own, as [`store`](Self::store) does.

@@ -2,17 +2,14 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::Ordering::Relaxed,
     task::{Context, Poll, ready},
 };
 
-use donjon_core::Classify;
+use donjon_core::{Classify, Outcome};
 use pin_project_lite::pin_project;
 
-use crate::{Answer, handle::Counters, service::Config};
+use crate::{Answer, service::Config};
 
 pin_project! {
     /// The future of a [`Fallback`](crate::Fallback): the inner call, and the second answer where that has failed.
@@ -37,7 +34,7 @@ pin_project! {
             // Dropped before the guard.
             #[pin]
             answer: A,
-            guard: Guard,
+            guard: Guard<C>,
         },
         Done,
     }
@@ -49,9 +46,9 @@ struct Plan<K, C> {
     config: Config<C>,
 }
 
-/// A second answer on its way. Dropped with its counters, it was cancelled.
-struct Guard {
-    counters: Option<Arc<Counters>>,
+/// A second answer on its way. Dropped with its means to count, it was cancelled.
+struct Guard<C> {
+    config: Option<Config<C>>,
 }
 
 // ===== impl ResponseFuture =====
@@ -92,12 +89,12 @@ where
                     };
                     // The failed call is gone before the second one begins.
                     state.set(State::Done);
-                    let guard = Guard { counters: Some(config.counters) };
+                    let guard = Guard { config: Some(config) };
                     state.set(State::Answering { answer: kept.answer(result), guard });
                 }
                 StateProj::Answering { answer, guard } => {
                     let result = ready!(answer.poll(cx));
-                    guard.end(result.is_ok());
+                    guard.end(result.as_ref());
                     break result;
                 }
                 StateProj::Done => panic!("the future of a fallback was polled after it had ended"),
@@ -121,20 +118,24 @@ impl<F, K, A, C> fmt::Debug for ResponseFuture<F, K, A, C> {
 
 // ===== impl Guard =====
 
-impl Guard {
-    fn end(&mut self, answered: bool) {
-        self.count(|counters| if answered { &counters.answered } else { &counters.failed });
-    }
-
-    fn count(&mut self, which: impl FnOnce(&Counters) -> &AtomicU64) {
-        if let Some(counters) = self.counters.take() {
-            which(&counters).fetch_add(1, Relaxed);
+impl<C> Guard<C> {
+    /// What it says may be a failure again: the failed answer itself, handed on since the deadline has passed.
+    fn end<T, E>(&mut self, result: Result<&T, &E>)
+    where
+        C: Classify<T, E>,
+    {
+        if let Some(Config { classify, counters, .. }) = self.config.take() {
+            let answered = matches!(classify.classify(result), Outcome::Success);
+            let which = if answered { &counters.answered } else { &counters.failed };
+            which.fetch_add(1, Relaxed);
         }
     }
 }
 
-impl Drop for Guard {
+impl<C> Drop for Guard<C> {
     fn drop(&mut self) {
-        self.count(|counters| &counters.cancelled);
+        if let Some(config) = self.config.take() {
+            config.counters.cancelled.fetch_add(1, Relaxed);
+        }
     }
 }

@@ -14,9 +14,10 @@ pub struct Handle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Failures that were to be answered for, and the second answer was a response.
+    /// Failures that were to be answered for, and the second answer was a success.
     pub answered: u64,
-    /// Failures that were to be answered for, and the second answer was an error.
+    /// Failures that were to be answered for, and the second answer was a failure: an error, or a response that is classified as
+    /// one, such as the failed one itself when the deadline had passed.
     pub failed: u64,
     /// Failures that were to be answered for, and nothing had been kept of their request.
     pub not_kept: u64,

@@ -56,6 +56,7 @@ mod function;
 mod future;
 mod handle;
 mod layer;
+mod observe;
 mod second;
 mod service;
 mod source;

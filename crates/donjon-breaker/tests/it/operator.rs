@@ -1,6 +1,7 @@
 //! The last word is the operator's.
 
-use donjon_breaker::{BreakerLayer, Handle, State};
+use donjon_breaker::{BreakerLayer, Handle, State, Trip, Window};
+use donjon_core::{Fresh, Ratio};
 use donjon_test::Reply;
 use tokio_test::assert_ready_err;
 
@@ -77,5 +78,46 @@ async fn a_probe_that_ends_after_the_operator_spoke_changes_nothing() {
         rig.probe.release(1);
         assert_ready_err!(probe.poll());
         assert_eq!((rig.state(), rig.handle.stats().late), (state, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_opening_time_turns_while_it_runs_and_holds_from_the_next_opening_on() {
+    let mut rig = Rig::open(BreakerLayer::new());
+    rig.handle.set_open_for(60 * SECOND).unwrap();
+    rig.handle.set_max_open(90 * SECOND).unwrap();
+    assert_eq!(rig.refused(), Some(5 * SECOND), "the one that runs keeps its time");
+    tokio::time::advance(5 * SECOND).await;
+    rig.fail();
+    assert_eq!(rig.refused(), Some(90 * SECOND), "twice the first, up to the longest");
+    rig.handle.reset();
+    rig.fail_times(7);
+    assert_eq!(rig.refused(), Some(60 * SECOND));
+    rig.handle.set_open_for(std::time::Duration::MAX).unwrap();
+    rig.handle.reset();
+    rig.fail_times(7);
+    assert_eq!(rig.state(), State::Open);
+}
+
+#[test]
+fn a_fresh_one_has_the_settings_of_the_moment() {
+    let layer = BreakerLayer::new().max_retry_after(SECOND).jitter(Ratio::ZERO);
+    assert_eq!(layer.memory(), 20 * SECOND);
+    layer.handle().set_max_open(70 * SECOND).unwrap();
+    assert_eq!(layer.fresh().memory(), 70 * SECOND);
+    let (half, window) = (Ratio::new(0.5).unwrap(), Window::time(100 * SECOND));
+    assert_eq!(layer.trip(Trip::failure_rate(window, half)).memory(), 100 * SECOND, "what is counted is remembered");
+}
+
+#[test]
+fn a_layer_per_key_forgets_no_word_of_the_operator() {
+    let layer = BreakerLayer::new();
+    let handle = layer.handle();
+    assert!(!layer.is_held());
+    for word in [Handle::force_open, Handle::force_closed, Handle::disable] {
+        word(&handle);
+        assert!(layer.is_held());
+        handle.reset();
+        assert!(!layer.is_held());
     }
 }

@@ -317,3 +317,20 @@ fn it_says_what_it_is_and_not_the_value() {
     let rejection = CallError::from_rejection(Rejection::new(RejectionKind::Overloaded, "test"));
     assert!(rejection.as_rejection().is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_response_that_is_handed_on_after_the_deadline_is_no_answer() {
+    use http::{Request, Response};
+
+    let first = service_fn(|_: Request<()>| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok::<_, CallError>(Response::builder().status(503).body(()).unwrap())
+    });
+    let second = service_fn(|_: Request<()>| async { Ok::<_, CallError>(Response::new(())) });
+    let layer = FallbackLayer::service(second).http();
+    let service = layer.layer(first);
+    let in_time = service.clone().oneshot(Request::new(())).await.unwrap();
+    assert_eq!((in_time.status(), counts(layer.handle().stats())), (http::StatusCode::OK, (1, 0, 0, 0)));
+    let late = Deadline::after(Duration::from_secs(1)).scope(service.oneshot(Request::new(()))).await.unwrap();
+    assert_eq!((late.status().as_u16(), counts(layer.handle().stats())), (503, (1, 1, 0, 0)));
+}

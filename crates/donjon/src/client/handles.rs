@@ -11,7 +11,13 @@ pub struct Handles {
     limit: Handle,
     attempt: TimeoutHandle,
     #[cfg(feature = "cache")]
-    cache: Option<super::CacheHandle>,
+    pub(super) cache: Option<super::CacheHandle>,
+    #[cfg(feature = "fallback")]
+    pub(super) fallback: Option<donjon_fallback::Handle>,
+    #[cfg(feature = "hedge")]
+    pub(super) hedge: Option<donjon_hedge::HedgeHandle>,
+    #[cfg(feature = "breaker")]
+    pub(super) breakers: Option<super::BreakerHandle>,
 }
 
 // ===== impl Handles =====
@@ -30,13 +36,13 @@ impl Handles {
             attempt: attempt.handle(),
             #[cfg(feature = "cache")]
             cache: None,
+            #[cfg(feature = "fallback")]
+            fallback: None,
+            #[cfg(feature = "hedge")]
+            hedge: None,
+            #[cfg(feature = "breaker")]
+            breakers: None,
         }
-    }
-
-    #[cfg(feature = "cache")]
-    pub(super) fn with_cache(mut self, cache: Option<super::CacheHandle>) -> Self {
-        self.cache = cache;
-        self
     }
 
     /// Of the deadline.
@@ -69,9 +75,31 @@ impl Handles {
     pub const fn cache(&self) -> Option<&super::CacheHandle> {
         self.cache.as_ref()
     }
+
+    /// Of the fallback, if there is one.
+    #[cfg(feature = "fallback")]
+    #[must_use]
+    pub const fn fallback(&self) -> Option<&donjon_fallback::Handle> {
+        self.fallback.as_ref()
+    }
+
+    /// Of the hedge, if there is one.
+    #[cfg(feature = "hedge")]
+    #[must_use]
+    pub const fn hedge(&self) -> Option<&donjon_hedge::HedgeHandle> {
+        self.hedge.as_ref()
+    }
+
+    /// Of the breakers, if there are any. That of one host: `breakers.with(&authority, |it| it.handle())`.
+    #[cfg(feature = "breaker")]
+    #[must_use]
+    pub const fn breakers(&self) -> Option<&super::BreakerHandle> {
+        self.breakers.as_ref()
+    }
 }
 
-/// The figures of each layer. Those of the two timeouts have the label `layer`: `deadline`, `attempt`.
+/// The figures of each layer, and of the budget that they share. Those of the two timeouts have the label `layer`:
+/// `deadline`, `attempt`. Of the breakers there is the number of the hosts that are in each state.
 impl Observe for Handles {
     fn observe(&self, visit: &mut dyn FnMut(Figure)) {
         self.deadline.observe(&mut |figure| visit(figure.label("layer", "deadline")));
@@ -82,5 +110,33 @@ impl Observe for Handles {
         if let Some(cache) = &self.cache {
             cache.observe(visit);
         }
+        #[cfg(feature = "fallback")]
+        if let Some(fallback) = &self.fallback {
+            fallback.observe(visit);
+        }
+        #[cfg(feature = "hedge")]
+        if let Some(hedge) = &self.hedge {
+            hedge.observe(visit);
+        }
+        #[cfg(feature = "breaker")]
+        if let Some(breakers) = &self.breakers {
+            observe_breakers(breakers, visit);
+        }
+    }
+}
+
+/// `donjon_client_breakers`: how many hosts are in each state, by the label `state`; with the figures of the keys. No host
+/// has a label of its own: their number is without bound.
+#[cfg(feature = "breaker")]
+fn observe_breakers(breakers: &super::BreakerHandle, visit: &mut dyn FnMut(Figure)) {
+    use donjon_breaker::State;
+
+    breakers.observe(visit);
+    let mut states = Vec::new();
+    breakers.each(|_, breaker| states.push(breaker.handle().state()));
+    for state in State::ALL {
+        let hosts = u32::try_from(states.iter().filter(|it| **it == state).count()).unwrap_or(u32::MAX);
+        let help = "Hosts whose breaker is in this state.";
+        visit(Figure::gauge("donjon_client_breakers", help, hosts.into()).label("state", state.as_str()));
     }
 }
