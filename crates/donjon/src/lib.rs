@@ -1,7 +1,7 @@
 //! Tower middleware that still stands when the rest has fallen.
 //!
 //! donjon is a set of small crates of tower middleware for programs that call, or are called, over a network. This crate
-//! re-exports them behind features, and has the ready-made stacks: [`client::standard`].
+//! re-exports them behind features, and has the ready-made stacks, of clients and of servers.
 //!
 //! # A JSON client in one line
 //!
@@ -36,6 +36,25 @@
 //! # });
 //! ```
 //!
+//! What else it can have is asked for: a cache, a hedge, a breaker for each host, a fallback. One budget pays for what they
+//! and the retries add.
+//!
+#![cfg_attr(
+    all(feature = "cache", feature = "hedge", feature = "breaker"),
+    doc = r#"
+```
+use std::time::Duration;
+
+let builder = donjon::client::builder().cache(Duration::from_secs(30)).hedge().breaker();
+let handles = builder.handles(); // Of each layer: its figures, and what may be turned while it runs.
+let api = builder.build("https://api.example.com")?;
+
+assert_eq!(handles.hedge().expect("there is one").stats().hedges, 0);
+# let _ = api;
+# Ok::<(), donjon::JsonError>(())
+```
+"#
+)]
 //! # The same, composed by hand
 //!
 //! ```
@@ -82,7 +101,7 @@
 //!
 //! # A server
 //!
-//! [`respond()`] wraps layers around an infallible service, such as an axum router: refusals become responses, with a
+//! `respond` wraps layers around an infallible service, such as an axum router: refusals become responses, with a
 //! status, a problem document and `Retry-After`; the error stays `Infallible`.
 //!
 //! ```
@@ -115,14 +134,14 @@
 //!
 //! One for each crate, and what belongs together:
 //!
-//! - `client` (on): the ready-made client stack, and with it those of the next line.
+//! - `client` (on): the ready-made client stack, `client::builder`, and with it those of the line after the next.
 //! - `server`: the ready-made server stack, `server::builder`.
 //! - `retry`, `timeout`, `concurrency-limit`, `json`, `fanout`, `transport`, `budget`, `http`.
 //! - `reqwest`: the same layers around a `reqwest::Client`.
 //! - `store`: where cached values live.
 //! - `tracing`: an event whenever the lasting state of a layer changes, and none for a call.
 //! - `metrics`: the figures of all handles, for the facade of that name.
-//! - `breaker`: what fails is not called for a while.
+//! - `breaker`: what fails is not called for a while; brings `per-key`, since each host has one.
 //! - `fallback`: a second answer where a call has failed.
 //! - `hedge`: a late call is sent once more.
 //! - `per-key`: any layer with one state per host, tenant or user; and layers that leave some requests out.

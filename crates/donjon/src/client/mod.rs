@@ -69,7 +69,7 @@ pub type Attempt<T = Transport> =
 /// The ready-made client: a [`JsonClient`] over the [`Stack`]. `Clone`, and called through `&self`: keep it in a field.
 ///
 /// The layers that were asked for are named in the order in which a call meets them, such as
-/// `Client<Transport, Cached, Identity, Hedged, Breakers>`; see [`CachedClient`] and [`FullClient`], or
+/// `Client<Transport, Cached, Identity, Hedged, Breakers>`; see `CachedClient` and `FullClient`, or
 /// [box](JsonClient::boxed) it.
 pub type Client<T = Transport, C = Identity, F = Identity, H = Identity, B = Identity> =
     JsonClient<Stack<T, C, F, H, B>>;
