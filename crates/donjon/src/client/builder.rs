@@ -16,7 +16,9 @@ use tower_layer::{Identity, Layer};
 use super::Cached;
 #[cfg(feature = "hedge")]
 use super::Hedged;
-use super::{AnyError, Attempt, Client, Handles, Place, Sending, Stack, place::sealed::Place as _};
+#[cfg(feature = "hedge")]
+use super::place::sealed::Place as _;
+use super::{AnyError, Attempt, Client, Handles, Place, Sending, Stack};
 #[cfg(feature = "breaker")]
 use super::{Breaker, Breakers};
 
