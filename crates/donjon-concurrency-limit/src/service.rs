@@ -5,6 +5,7 @@ use std::{
 };
 
 use donjon_core::{Deadline, Reject, Scope};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::{
@@ -35,6 +36,13 @@ enum Slot {
     Held(Permit),
     /// The next call is told.
     Refused,
+}
+
+/// Why a call cannot begin at once.
+enum NotYet {
+    Refused(Refusal),
+    /// Since when.
+    Queued(Place, Instant),
 }
 
 // ===== impl ConcurrencyLimit =====
@@ -79,6 +87,45 @@ impl<S, M> ConcurrencyLimit<S, M> {
             };
         }
     }
+
+    /// A permit, if there is one at once or nothing is limited.
+    #[inline]
+    fn admit(&mut self) -> Result<Option<Permit>, NotYet> {
+        if self.settings.bypass {
+            return Ok(None);
+        }
+        if Scope::current().has_passed() {
+            self.slot = Slot::Empty;
+            self.limiter.refuse();
+            return Err(NotYet::Refused(Refusal::Expired));
+        }
+        if self.settings.backpressure {
+            match mem::take(&mut self.slot) {
+                Slot::Held(permit) => return Ok(Some(permit)),
+                Slot::Refused => return Err(NotYet::Refused(Refusal::Overloaded)),
+                // Called without having been ready: the caller takes its turn like any other.
+                Slot::Empty | Slot::Waiting(_) => {}
+            }
+        }
+        match Permit::try_from(&self.limiter) {
+            Some(permit) => Ok(Some(permit)),
+            None => self.ask(),
+        }
+    }
+
+    /// There was no permit at once.
+    #[cold]
+    fn ask(&self) -> Result<Option<Permit>, NotYet> {
+        if self.settings.max_wait.is_zero() {
+            self.limiter.refuse();
+            return Err(NotYet::Refused(Refusal::Overloaded));
+        }
+        match Place::ask(&self.limiter, true) {
+            Asked::Granted(permit) => Ok(Some(permit)),
+            Asked::Refused => Err(NotYet::Refused(Refusal::Overloaded)),
+            Asked::Queued(place, since) => Err(NotYet::Queued(place, since)),
+        }
+    }
 }
 
 impl<S: Clone, M: Clone> ConcurrencyLimit<S, M> {
@@ -89,44 +136,17 @@ impl<S: Clone, M: Clone> ConcurrencyLimit<S, M> {
     }
 
     #[cold]
-    fn refused<R, F>(&mut self, refusal: Refusal) -> ResponseFuture<S, R, F, M> {
+    fn call_later<R, F>(&mut self, request: R, why: NotYet) -> ResponseFuture<S, R, F, M> {
         self.give_back_readiness();
-        ResponseFuture::refused(refusal, self.mode.clone())
-    }
-
-    /// There was no permit at once.
-    #[cold]
-    fn call_later<R>(&mut self, request: R) -> ResponseFuture<S, R, S::Future, M>
-    where
-        S: Service<R>,
-        M: Mode<R, S::Response>,
-    {
-        if self.settings.max_wait.is_zero() {
-            self.limiter.refuse();
-            return self.refused(Refusal::Overloaded);
-        }
-        match Place::ask(&self.limiter, true) {
-            Asked::Granted(permit) => self.call_now(request, Some(permit)),
-            Asked::Refused => self.refused(Refusal::Overloaded),
-            Asked::Queued(place, since) => {
-                self.give_back_readiness();
+        match why {
+            NotYet::Refused(refusal) => ResponseFuture::refused(refusal, self.mode.clone()),
+            NotYet::Queued(place, since) => {
                 let until =
                     Until { wait: since.checked_add(self.settings.max_wait), deadline: Deadline::current().instant() };
                 let waiting = Waiting::new(self.inner.clone(), request, place, until);
                 ResponseFuture::waiting(waiting, self.mode.clone())
             }
         }
-    }
-
-    #[inline(always)]
-    fn call_now<R>(&mut self, mut request: R, permit: Option<Permit>) -> ResponseFuture<S, R, S::Future, M>
-    where
-        S: Service<R>,
-        M: Mode<R, S::Response>,
-    {
-        let mut running = Running::new(permit);
-        self.mode.admitted(&mut request, || running.hold());
-        ResponseFuture::calling(self.inner.call(request), running, self.mode.clone())
     }
 }
 
@@ -155,28 +175,14 @@ where
         Poll::Ready(ready)
     }
 
-    #[inline]
-    fn call(&mut self, request: R) -> Self::Future {
-        if self.settings.bypass {
-            return self.call_now(request, None);
-        }
-        if Scope::current().has_passed() {
-            self.slot = Slot::Empty;
-            self.limiter.refuse();
-            return self.refused(Refusal::Expired);
-        }
-        if self.settings.backpressure {
-            match mem::take(&mut self.slot) {
-                Slot::Held(permit) => return self.call_now(request, Some(permit)),
-                Slot::Refused => return self.refused(Refusal::Overloaded),
-                // Called without having been ready: the caller takes its turn like any other.
-                Slot::Empty | Slot::Waiting(_) => {}
-            }
-        }
-        match Permit::try_from(&self.limiter) {
-            Some(permit) => self.call_now(request, Some(permit)),
-            None => self.call_later(request),
-        }
+    // The request is moved once, and what is made is written where it belongs: both are large under HTTP.
+    fn call(&mut self, mut request: R) -> Self::Future {
+        let mut running = match self.admit() {
+            Ok(permit) => Running::new(permit),
+            Err(why) => return self.call_later(request, why),
+        };
+        self.mode.admitted(&mut request, || running.hold());
+        ResponseFuture::calling(self.inner.call(request), running, self.mode.clone())
     }
 }
 

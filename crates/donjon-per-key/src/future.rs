@@ -20,13 +20,13 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, L> {
         #[pin]
-        state: State<F, L>,
+        pub(crate) state: State<F, L>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<F, L> {
+    pub(crate) enum State<F, L> {
         Calling {
             // Dropped before the lease.
             #[pin]
@@ -41,11 +41,6 @@ pin_project! {
 // ===== impl ResponseFuture =====
 
 impl<F, L> ResponseFuture<F, L> {
-    #[inline]
-    pub(crate) const fn calling(future: F, lease: Option<Arc<L>>) -> Self {
-        Self { state: State::Calling { future, lease } }
-    }
-
     pub(crate) const fn refused(kind: RejectionKind) -> Self {
         Self { state: State::Refused { kind } }
     }
@@ -59,23 +54,30 @@ where
     type Output = F::Output;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        let kind = match state.as_mut().project() {
-            StateProj::Calling { future, lease } => {
-                // Out of the future while it is polled, so that a panic gives the lease back.
-                let own = lease.take();
-                let poll = future.poll(cx);
-                if poll.is_pending() {
-                    *lease = own;
-                }
-                return poll;
-            }
-            StateProj::Refused { kind } => *kind,
-            StateProj::Done => panic!("a call was polled after it had been refused"),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let StateProj::Calling { future, lease } = self.as_mut().project().state.project() else {
+            return Poll::Ready(Err(self.refuse()));
         };
+        // Out of the future while it is polled, so that a panic gives the lease back.
+        let own = lease.take();
+        let poll = future.poll(cx);
+        if poll.is_pending() {
+            *lease = own;
+        }
+        poll
+    }
+}
+
+impl<F, L> ResponseFuture<F, L> {
+    #[cold]
+    fn refuse<E: Reject>(self: Pin<&mut Self>) -> E {
+        let mut state = self.project().state;
+        let StateProj::Refused { kind } = state.as_mut().project() else {
+            panic!("a call was polled after it had been refused");
+        };
+        let kind = *kind;
         state.set(State::Done);
-        Poll::Ready(Err(E::from_rejection(Rejection::new(kind, LAYER))))
+        E::from_rejection(Rejection::new(kind, LAYER))
     }
 }
 

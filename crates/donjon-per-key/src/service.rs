@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use crate::{
     Unkeyed,
-    future::ResponseFuture,
+    future::{ResponseFuture, State},
     layer::{Settings, Shared},
 };
 
@@ -22,6 +22,42 @@ pub struct PerKey<S, X, L, K> {
     key: X,
     shared: Arc<Shared<L, K>>,
     settings: Settings,
+}
+
+/// The layer that a call goes through.
+enum Chosen<'a, L> {
+    Leased(Arc<L>),
+    Kept(&'a L),
+}
+
+// ===== impl Shared =====
+
+impl<L: Fresh, K: Hash + Eq> Shared<L, K> {
+    /// The layer for a call; or why there is none.
+    #[inline]
+    fn choose(&self, key: impl FnOnce() -> Option<K>, settings: Settings) -> Result<Chosen<'_, L>, RejectionKind> {
+        if settings.bypass {
+            return Ok(Chosen::Kept(&self.bypass));
+        }
+        let (unkeyed, layer, kind) = match key() {
+            Some(key) => {
+                if let Some(lease) = self.keys.lease(key, || self.template.fresh()) {
+                    return Ok(Chosen::Leased(lease));
+                }
+                self.when_full.fetch_add(1, Ordering::Relaxed);
+                (settings.when_full, &self.overflow, RejectionKind::Overloaded)
+            }
+            None => {
+                self.without_key.fetch_add(1, Ordering::Relaxed);
+                (settings.without_key, &self.keyless, RejectionKind::NoKey)
+            }
+        };
+        match unkeyed {
+            Unkeyed::Bypass => Ok(Chosen::Kept(&self.bypass)),
+            Unkeyed::Share => Ok(Chosen::Kept(layer)),
+            Unkeyed::Refuse => Err(kind),
+        }
+    }
 }
 
 // ===== impl PerKey =====
@@ -65,34 +101,17 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
+    // The request is moved once, and what is made is written where it belongs: both are large under HTTP.
     fn call(&mut self, request: R) -> Self::Future {
         // The layer of the key is laid around the instance that was readied, for this one call.
         let clone = self.inner.clone();
         let readied = mem::replace(&mut self.inner, clone);
-        let shared = &*self.shared;
-        if self.settings.bypass {
-            return ResponseFuture::calling(shared.bypass.layer(readied).call(request), None);
-        }
-        let (unkeyed, state, kind) = match self.key.key(&request) {
-            Some(key) => {
-                if let Some(lease) = shared.keys.lease(key, || shared.template.fresh()) {
-                    let future = lease.layer(readied).call(request);
-                    return ResponseFuture::calling(future, Some(lease));
-                }
-                shared.when_full.fetch_add(1, Ordering::Relaxed);
-                (self.settings.when_full, &shared.overflow, RejectionKind::Overloaded)
-            }
-            None => {
-                shared.without_key.fetch_add(1, Ordering::Relaxed);
-                (self.settings.without_key, &shared.keyless, RejectionKind::NoKey)
-            }
+        let (mut service, lease) = match self.shared.choose(|| self.key.key(&request), self.settings) {
+            Ok(Chosen::Leased(lease)) => (lease.layer(readied), Some(lease)),
+            Ok(Chosen::Kept(layer)) => (layer.layer(readied), None),
+            Err(kind) => return ResponseFuture::refused(kind),
         };
-        match unkeyed {
-            Unkeyed::Bypass => ResponseFuture::calling(shared.bypass.layer(readied).call(request), None),
-            Unkeyed::Share => ResponseFuture::calling(state.layer(readied).call(request), None),
-            Unkeyed::Refuse => ResponseFuture::refused(kind),
-        }
+        ResponseFuture { state: State::Calling { future: service.call(request), lease } }
     }
 }
 

@@ -117,13 +117,16 @@ where
         let StateProj::Calling { future } = this.state.as_mut().project() else {
             unreachable!("a call that was admitted has begun");
         };
-        let mut result = ready!(future.poll(cx));
-        // What the call holds inside is given back now, though the finished future may stay.
-        this.state.set(State::Done);
-        if let (Ok(response), Some(note)) = (&mut result, this.note.take()) {
-            note.answered(response);
+        // Returned as it is, so that a large response is not moved.
+        let mut poll = future.poll(cx);
+        if let Poll::Ready(result) = &mut poll {
+            // What the call holds inside is given back now, though the finished future may stay.
+            this.state.set(State::Done);
+            if let (Ok(response), Some(note)) = (result, this.note.take()) {
+                note.answered(response);
+            }
         }
-        Poll::Ready(result)
+        poll
     }
 }
 

@@ -30,6 +30,12 @@ type Limited<S, R, L, M> = ResponseFuture<
     Waiting<S, R, M, <L as Limiter>::Turn, <L as Limiter>::Later>,
 >;
 
+/// Why a call cannot begin at once.
+enum NotYet<L: Limiter, M: Mode> {
+    Refused(Refusal, M::Note),
+    Waits(Step<L::Turn, L::Later>),
+}
+
 // ===== impl RateLimit =====
 
 impl<S, L, M, C> RateLimit<S, L, M, C> {
@@ -61,26 +67,47 @@ impl<S, L, M, C> RateLimit<S, L, M, C> {
         drop(mem::replace(&mut self.inner, clone));
     }
 
-    #[cold]
-    fn refused<F, W>(&mut self, refusal: Refusal, note: M::Note) -> ResponseFuture<F, M::Note, W>
+    /// What a call keeps that goes on at once.
+    #[inline(always)]
+    fn admit<R>(&self, request: &R) -> Result<M::Note, NotYet<L, M>>
     where
-        S: Clone,
+        L: Limiter,
         M: Mode,
+        C: Cost<R>,
     {
-        self.give_back_readiness();
-        ResponseFuture::refused(refusal, note)
+        if self.settings.bypass {
+            return Ok(self.mode.note(None));
+        }
+        let now = Instant::now();
+        if Scope::current().has_passed_at(now) {
+            return Err(NotYet::Refused(Refusal::Expired, self.mode.note(None)));
+        }
+        let ask = Ask::new(now, self.cost.cost(request), self.settings.max_wait);
+        Err(match self.limiter.acquire(ask) {
+            Answer::Now(Verdict::Admitted(standing)) => return Ok(self.mode.note(Some(standing))),
+            Answer::Now(Verdict::Refused { retry_after, standing }) => {
+                NotYet::Refused(Refusal::Limited { retry_after }, self.mode.note(standing))
+            }
+            Answer::Now(Verdict::Wait(turn)) => NotYet::Waits(Step::Queued { turn }),
+            Answer::Later(later) => NotYet::Waits(Step::Asked { later }),
+        })
     }
 
     #[cold]
-    fn waiting<R>(&mut self, request: R, step: Step<L::Turn, L::Later>) -> Limited<S, R, L, M>
+    fn call_later<R>(&mut self, request: R, why: NotYet<L, M>) -> Limited<S, R, L, M>
     where
         S: Service<R> + Clone,
         L: Limiter,
         M: Mode + Clone,
     {
         self.give_back_readiness();
-        let deadline = Deadline::current().instant();
-        ResponseFuture::waiting(Waiting::new(self.inner.clone(), request, self.mode.clone(), step, deadline))
+        match why {
+            NotYet::Refused(refusal, note) => ResponseFuture::refused(refusal, note),
+            NotYet::Waits(step) => {
+                let deadline = Deadline::current().instant();
+                ResponseFuture::waiting(Waiting::new(self.inner.clone(), request, self.mode.clone(), step, deadline))
+            }
+        }
     }
 }
 
@@ -101,26 +128,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
+    // The request is moved once, and what is made is written where it belongs: both are large under HTTP.
     fn call(&mut self, request: R) -> Self::Future {
-        if self.settings.bypass {
-            return ResponseFuture::calling(self.inner.call(request), self.mode.note(None));
-        }
-        let now = Instant::now();
-        if Scope::current().has_passed_at(now) {
-            return self.refused(Refusal::Expired, self.mode.note(None));
-        }
-        let ask = Ask::new(now, self.cost.cost(&request), self.settings.max_wait);
-        match self.limiter.acquire(ask) {
-            Answer::Now(Verdict::Admitted(standing)) => {
-                ResponseFuture::calling(self.inner.call(request), self.mode.note(Some(standing)))
-            }
-            Answer::Now(Verdict::Refused { retry_after, standing }) => {
-                self.refused(Refusal::Limited { retry_after }, self.mode.note(standing))
-            }
-            Answer::Now(Verdict::Wait(turn)) => self.waiting(request, Step::Queued { turn }),
-            Answer::Later(later) => self.waiting(request, Step::Asked { later }),
-        }
+        let note = match self.admit(&request) {
+            Ok(note) => note,
+            Err(why) => return self.call_later(request, why),
+        };
+        ResponseFuture::calling(self.inner.call(request), note)
     }
 }
 

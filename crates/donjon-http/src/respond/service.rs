@@ -124,13 +124,23 @@ where
         Poll::Ready(Ok(()))
     }
 
+    // The request is moved once, and what is made is written where it belongs: both are large.
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let asked = Asked::of(&request);
-        let state = match self.unready.take() {
-            Some(rejection) => State::Refused { rejection: Some(rejection) },
-            None => State::Running { future: self.stack.call(request) },
-        };
-        ResponseFuture { state, render: self.render.clone(), retry_after: self.retry_after, asked }
+        if let Some(rejection) = self.unready.take() {
+            return ResponseFuture {
+                state: State::Refused { rejection: Some(rejection) },
+                render: self.render.clone(),
+                retry_after: self.retry_after,
+                asked,
+            };
+        }
+        ResponseFuture {
+            state: State::Running { future: self.stack.call(request) },
+            render: self.render.clone(),
+            retry_after: self.retry_after,
+            asked,
+        }
     }
 }
 
