@@ -1,10 +1,15 @@
 //! What limits cost an axum server under load: "hello" bare, behind donjon's layers, and behind `tower_governor` with
-//! tower's global limit, in turns. The server has one core, the clients the other.
+//! tower's global limit. The server has one core, the clients the other.
+//!
+//! Short rounds in turns, each turn in another order, so that a slow moment of the machine falls on all alike. What is
+//! printed is the median of the ratios to the bare server of the same turn, and the middle half of them; a second bare
+//! server says what of that is noise.
 //!
 //! `cargo bench -p donjon-benches --bench axum`
 
 use std::{
     net::{IpAddr, SocketAddr},
+    process::{Command, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
@@ -22,8 +27,9 @@ use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadS
 use tower_governor::{GovernorLayer, governor::GovernorConfigBuilder};
 
 const CONNECTIONS: usize = 64;
-const CALLS: usize = 64_000;
-const ROUNDS: usize = 21;
+const CALLS: usize = 6_400;
+const ROUNDS: usize = 200;
+const WARM_UP: usize = 10;
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\naccept: */*\r\n\r\n";
 const BODY: &[u8] = b"hello";
 
@@ -58,10 +64,19 @@ fn with_tower() -> Router {
     )
 }
 
+/// Keeps this thread on one core, where there is `taskset`: who serves next to whom else is the scheduler's choice, and it
+/// changes its mind.
+fn stay_on(core: &str) {
+    let Ok(thread) = std::fs::read_link("/proc/thread-self") else { return };
+    let Some(id) = thread.file_name() else { return };
+    let _ = Command::new("taskset").args(["-p", "-c", core]).arg(id).stdout(Stdio::null()).status();
+}
+
 /// Serves it on a thread and a runtime of its own, and says where.
 fn serve(make: fn() -> Router) -> SocketAddr {
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
+        stay_on("1");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -94,7 +109,8 @@ type Named = (&'static str, fn() -> Router);
 struct Subject {
     name: &'static str,
     connections: Vec<TcpStream>,
-    rounds: Vec<Duration>,
+    /// In seconds.
+    rounds: Vec<f64>,
 }
 
 async fn round(connections: Vec<TcpStream>) -> (Duration, Vec<TcpStream>) {
@@ -116,11 +132,13 @@ async fn round(connections: Vec<TcpStream>) -> (Duration, Vec<TcpStream>) {
 }
 
 fn main() {
+    stay_on("0");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let subjects: [Named; 3] = [
+    let subjects: [Named; 4] = [
         ("bare", hello),
         ("donjon: `respond`, rate limit per user, concurrency limit", with_donjon),
         ("tower_governor, load shed, tower's global limit", with_tower),
+        ("bare, once more", hello),
     ];
     LocalSet::new().block_on(&runtime, async {
         let mut measured = Vec::new();
@@ -134,22 +152,31 @@ fn main() {
             }
             measured.push(Subject { name, connections, rounds: Vec::new() });
         }
-        for n in 0..ROUNDS + 2 {
-            for subject in &mut measured {
+        let count = measured.len();
+        for n in 0..WARM_UP + ROUNDS {
+            for turn in 0..count {
+                let subject = &mut measured[(n + turn) % count];
                 let (took, connections) = round(std::mem::take(&mut subject.connections)).await;
                 subject.connections = connections;
-                if n >= 2 {
-                    subject.rounds.push(took);
+                if n >= WARM_UP {
+                    subject.rounds.push(took.as_secs_f64());
                 }
             }
         }
-        println!("\n| axum \"hello\", {CONNECTIONS} connections | requests/s | of bare |\n|---|---|---|");
-        let mut bare = None;
-        for subject in &mut measured {
-            subject.rounds.sort_unstable();
-            let rate = CALLS as f64 / subject.rounds[ROUNDS / 2].as_secs_f64();
-            let bare = *bare.get_or_insert(rate);
-            println!("| {} | {rate:.0} | {:.3} |", subject.name, rate / bare);
+        println!(
+            "\n| axum \"hello\", {CONNECTIONS} connections | requests/s | of bare | middle half |\n|---|---|---|---|"
+        );
+        for subject in &measured {
+            let rates = sorted(subject.rounds.iter().map(|took| CALLS as f64 / took));
+            let ratios = sorted(measured[0].rounds.iter().zip(&subject.rounds).map(|(bare, took)| bare / took));
+            let [low, middle, high] = [1, 2, 3].map(|quarter| ratios[ROUNDS * quarter / 4]);
+            println!("| {} | {:.0} | {middle:.3} | {low:.3} to {high:.3} |", subject.name, rates[ROUNDS / 2]);
         }
     });
+}
+
+fn sorted(figures: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut figures: Vec<_> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures
 }
