@@ -8,6 +8,7 @@
 //! `cargo bench -p donjon-benches --bench axum`
 
 use std::{
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     process::{Command, Stdio},
     sync::mpsc,
@@ -15,7 +16,14 @@ use std::{
     time::Duration,
 };
 
-use axum::{BoxError, Router, error_handling::HandleErrorLayer, extract::ConnectInfo, http::StatusCode, routing::get};
+use axum::{
+    BoxError, Router, ServiceExt,
+    error_handling::HandleErrorLayer,
+    extract::{ConnectInfo, Request},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use donjon::{ConcurrencyLimitLayer, PerKeyLayer, Rate, RateLimitLayer, http::key, respond};
 use donjon_benches::interleaved::now;
 use tokio::{
@@ -23,7 +31,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::LocalSet,
 };
-use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
+use tower::{
+    Service, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, util::MapResponseLayer,
+};
 use tower_governor::{GovernorLayer, governor::GovernorConfigBuilder};
 
 const CONNECTIONS: usize = 64;
@@ -40,28 +50,30 @@ fn hello() -> Router {
     Router::new().route("/", get(async || "hello"))
 }
 
-fn with_donjon() -> Router {
-    let peer = key::client_ip().peer(|extensions| {
-        extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| -> IpAddr { peer.ip() })
-    });
-    let rate = RateLimitLayer::new(Rate::per_second(PLENTY.into()).burst(PLENTY.into()));
-    hello().layer(respond(
-        ServiceBuilder::new()
-            .layer(PerKeyLayer::new(peer, rate))
-            .layer(ConcurrencyLimitLayer::http(256).queue(512))
-            .into_inner(),
-    ))
+/// The limits of ours around `$inner`.
+macro_rules! donjon {
+    ($inner:expr) => {{
+        let peer = key::client_ip().peer(|extensions| {
+            extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| -> IpAddr { peer.ip() })
+        });
+        let rate = RateLimitLayer::new(Rate::per_second(PLENTY.into()).burst(PLENTY.into()));
+        let limit = ConcurrencyLimitLayer::http(256).queue(512);
+        $inner.layer(respond(ServiceBuilder::new().layer(PerKeyLayer::new(peer, rate)).layer(limit).into_inner()))
+    }};
 }
 
-fn with_tower() -> Router {
-    let config = GovernorConfigBuilder::default().per_nanosecond(1).burst_size(PLENTY).finish().expect("a rate");
-    hello().layer(
-        ServiceBuilder::new()
-            .layer(HandleErrorLayer::new(async |_: BoxError| StatusCode::SERVICE_UNAVAILABLE))
-            .layer(GovernorLayer::new(config))
-            .layer(LoadShedLayer::new())
-            .layer(GlobalConcurrencyLimitLayer::new(256)),
-    )
+/// The limits of the peers around `$inner`.
+macro_rules! tower {
+    ($inner:expr) => {{
+        let config = GovernorConfigBuilder::default().per_nanosecond(1).burst_size(PLENTY).finish().expect("a rate");
+        $inner.layer(
+            ServiceBuilder::new()
+                .layer(HandleErrorLayer::new(async |_: BoxError| StatusCode::SERVICE_UNAVAILABLE))
+                .layer(GovernorLayer::new(config))
+                .layer(LoadShedLayer::new())
+                .layer(GlobalConcurrencyLimitLayer::new(256)),
+        )
+    }};
 }
 
 /// Keeps this thread on one core, where there is `taskset`: who serves next to whom else is the scheduler's choice, and it
@@ -73,7 +85,11 @@ fn stay_on(core: &str) {
 }
 
 /// Serves it on a thread and a runtime of its own, and says where.
-fn serve(make: fn() -> Router) -> SocketAddr {
+fn serve<S>(app: S) -> SocketAddr
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
         stay_on("1");
@@ -81,7 +97,7 @@ fn serve(make: fn() -> Router) -> SocketAddr {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             send.send(listener.local_addr().expect("a bound address")).expect("the starter waits");
-            let service = make().into_make_service_with_connect_info::<SocketAddr>();
+            let service = app.into_make_service_with_connect_info::<SocketAddr>();
             axum::serve(listener, service).await.expect("it serves for ever");
         });
     });
@@ -102,9 +118,6 @@ async fn converse(connection: &mut TcpStream, calls: usize) {
         assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..length]));
     }
 }
-
-/// What is served, and how it is called.
-type Named = (&'static str, fn() -> Router);
 
 struct Subject {
     name: &'static str,
@@ -134,16 +147,19 @@ async fn round(connections: Vec<TcpStream>) -> (Duration, Vec<TcpStream>) {
 fn main() {
     stay_on("0");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let subjects: [Named; 4] = [
-        ("bare", hello),
-        ("donjon: `respond`, rate limit per user, concurrency limit", with_donjon),
-        ("tower_governor, load shed, tower's global limit", with_tower),
-        ("bare, once more", hello),
+    // `Router::layer` boxes each route once more; around the whole router nothing is boxed but the body.
+    let respond_around = MapResponseLayer::new(IntoResponse::into_response);
+    let subjects = [
+        ("bare", serve(hello())),
+        ("donjon: `respond`, rate limit per user, concurrency limit", serve(donjon!(hello()))),
+        ("tower_governor, load shed, tower's global limit", serve(tower!(hello()))),
+        ("donjon, around the router", serve(donjon!(ServiceBuilder::new().layer(respond_around)).service(hello()))),
+        ("tower_governor and tower, around the router", serve(tower!(ServiceBuilder::new()).service(hello()))),
+        ("bare, once more", serve(hello())),
     ];
     LocalSet::new().block_on(&runtime, async {
         let mut measured = Vec::new();
-        for (name, make) in subjects {
-            let address = serve(make);
+        for (name, address) in subjects {
             let mut connections = Vec::new();
             for _ in 0..CONNECTIONS {
                 let connection = TcpStream::connect(address).await.expect("it is accepted");
