@@ -24,7 +24,7 @@ fn granted(budget: &impl Budget) -> u32 {
 
 /// Finagle, `RetryBudgetTest.scala`: 10,000 pairs grant n * p + ttl * min, more or less one.
 #[tokio::test(start_paused = true)]
-async fn finagle_grants_its_share_and_its_reserve() {
+async fn t5_finagle_grants_its_share_and_its_reserve() {
     for share in [0.1, 0.25, 0.5, 0.75, 0.99, 0.999, 0.9999, 0.01, 0.001, 0.0001] {
         for (ttl, min) in [(60, 0), (10, 3)] {
             let budget = Finagle::new(Duration::from_secs(ttl), min, share);
@@ -37,7 +37,7 @@ async fn finagle_grants_its_share_and_its_reserve() {
 
 /// The same row for tower's budget, which rounds a reciprocal: shares of three quarters and more grant everything.
 #[tokio::test(start_paused = true)]
-async fn towers_budget_grants_everything_from_three_quarters_on() {
+async fn t5_towers_budget_grants_everything_from_three_quarters_on() {
     for (share, expected) in [(0.5, 5_000), (0.75, 10_000), (0.99, 10_000), (0.999, 10_000)] {
         assert_eq!(granted(&TpsBudget::new(Duration::from_secs(10), 0, share)), expected, "{share}");
     }
@@ -65,7 +65,7 @@ async fn the_sre_books_client_retries_a_tenth() {
 
 /// folly, `CodelTest.cpp`: a target of 5 ms, an interval of 100 ms.
 #[tokio::test(start_paused = true)]
-async fn codel_drops_as_follys_does() {
+async fn t9_codel_drops_as_follys_does() {
     let millis = Duration::from_millis;
     let mut codel = Codel::new(Instant::now(), millis(5), millis(100));
     for (pause, delay, drops) in [(110, 100, false), (90, 50, false), (0, 50, true), (110, 2, false), (90, 20, true)] {
@@ -76,7 +76,7 @@ async fn codel_drops_as_follys_does() {
 
 /// resilience4j, `FixedSizeSlidingWindowMetricsTest`: four calls.
 #[test]
-fn a_count_window_slides_as_resilience4js_does() {
+fn t8_a_count_window_slides_as_resilience4js_does() {
     let mut window = CountWindow::new(4, Duration::from_secs(5));
     let mut rates = Vec::new();
     for failed in [true, false, false, false, false] {
@@ -90,7 +90,7 @@ fn a_count_window_slides_as_resilience4js_does() {
 
 /// The same tests: two calls of 10 s and three of 100 ms.
 #[test]
-fn a_count_window_measures_slow_calls_as_resilience4js_does() {
+fn t8_a_count_window_measures_slow_calls_as_resilience4js_does() {
     let mut window = CountWindow::new(5, Duration::from_secs(5));
     for millis in [10_000, 10_000, 100, 100, 100] {
         window.record(false, Duration::from_millis(millis));
@@ -101,7 +101,7 @@ fn a_count_window_measures_slow_calls_as_resilience4js_does() {
 
 /// resilience4j, `SlidingTimeWindowMetricsTest`: five seconds.
 #[tokio::test(start_paused = true)]
-async fn a_time_window_slides_as_resilience4js_does() {
+async fn t8_a_time_window_slides_as_resilience4js_does() {
     let mut window = TimeWindow::new(Instant::now(), 5);
     for failed in [true, false, false] {
         window.record(Instant::now(), failed);
@@ -114,7 +114,7 @@ async fn a_time_window_slides_as_resilience4js_does() {
 
 /// smithy-rs, `client_rate_limiter.rs`: 10 a second at most, throttled at t = 5; t = 5 to 11.
 #[test]
-fn the_cubic_rate_is_that_of_the_aws_sdks() {
+fn t3_the_cubic_rate_is_that_of_the_aws_sdks() {
     let expected = [7.0, 9.64893600966, 10.000030849917364, 10.453284520772092, 13.408697022224185];
     let expected = expected.into_iter().chain([21.26626835427364, 36.425998516920465]);
     for (second, expected) in expected.enumerate() {
@@ -125,7 +125,7 @@ fn the_cubic_rate_is_that_of_the_aws_sdks() {
 
 /// Site Reliability Engineering, chapter 21, with K = 2; Envoy's admission control at 0.95 and an aggression of 1.
 #[test]
-fn clients_throttle_themselves_as_their_sources_say() {
+fn t11_clients_throttle_themselves_as_their_sources_say() {
     for (accepts, expected) in [(50.0, 0.0), (40.0, 0.198), (0.0, 0.990)] {
         assert!((sre_throttle(100.0, accepts, 2.0) - expected).abs() < 5e-4, "{accepts}");
     }
@@ -136,7 +136,7 @@ fn clients_throttle_themselves_as_their_sources_say() {
 
 /// gRPC proposal A50: one of five dead, one of ten at half; blind from 21.7 % dead on.
 #[test]
-fn the_success_rate_ejection_has_its_threshold_and_is_blind() {
+fn t12_the_success_rate_ejection_has_its_threshold_and_is_blind() {
     let dead = |dead: usize, of: usize| (0..of).map(|host| f64::from(u8::from(host >= dead))).collect::<Vec<_>>();
     assert!((ejection_threshold(&dead(1, 5)) - 0.040).abs() < 5e-4);
     let mut half = vec![1.0; 10];
@@ -147,7 +147,7 @@ fn the_success_rate_ejection_has_its_threshold_and_is_blind() {
 
 /// Envoy, `gradient_controller_test.cc`: a buffer of 50 %, a least round trip of 5 ms, a sample of 6 ms must grow.
 #[test]
-fn envoys_gradient_grows_within_its_buffer() {
+fn t7_envoys_gradient_grows_within_its_buffer() {
     assert!(envoy_gradient(10.0, 5.0, 6.0, 0.5) > 10.0);
     assert_eq!(envoy_gradient(100.0, 5.0, 100.0, 0.25), 60.0, "at most halved, and the root on top");
     assert_eq!(envoy_gradient(100.0, 5.0, 1.0, 0.25), 210.0, "at most doubled");

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod baselines;
+mod baselines_that_adapt;
+mod baselines_that_choose;
 mod framework;
 mod golden;
