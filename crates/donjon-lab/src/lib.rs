@@ -11,6 +11,7 @@
 //! cargo run -p donjon-lab -- retry-budget
 //! cargo run -p donjon-lab -- all --seed 100 --json target/lab
 //! cargo run -p donjon-lab -- queue-burst --set rate=1560
+//! cargo run -p donjon-lab -- all --moved --seed 101 --runs 2
 //! ```
 //!
 //! # What a figure is
@@ -26,6 +27,7 @@
 
 pub mod baselines;
 mod chart;
+mod moved;
 mod report;
 mod scenario;
 pub mod scenarios;
@@ -35,6 +37,7 @@ pub mod world;
 
 pub use self::{
     chart::{Chart, Series},
+    moved::{Moved, moved},
     report::{Report, Row, measure},
     scenario::{Figure, Goal, Published, Scenario, Scene},
     settings::{Param, SettingError, Settings},

@@ -7,3 +7,4 @@ mod baselines_that_adapt;
 mod baselines_that_choose;
 mod framework;
 mod golden;
+mod moved;
