@@ -5,10 +5,9 @@ mod layer;
 mod render;
 mod service;
 
-pub(crate) use self::render::is_grpc;
 pub use self::{
     body::RespondBody,
     layer::{RespondLayer, respond},
-    render::{Asked, Plain, Problem, Render, grpc_response, plain_response, problem_response},
+    render::{Asked, Plain, Problem, Render, grpc_response, grpc_trailers, is_grpc, plain_response, problem_response},
     service::{Inside, InsideFuture, Respond, ResponseFuture},
 };

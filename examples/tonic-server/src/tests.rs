@@ -111,3 +111,15 @@ async fn a_stream_holds_its_permits_until_the_client_has_gone() {
     until(&running.service, 0).await;
     client(running.address).await.check(ask(0)).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_stream_that_its_caller_has_no_more_time_for_ends_with_deadline_exceeded() {
+    let running = start(1, 1).await;
+    let mut request = ask(0);
+    request.set_timeout(Duration::from_secs(2));
+    let mut events = client(running.address).await.watch(request).await.unwrap().into_inner();
+    assert!(events.message().await.unwrap().is_some());
+    let status = events.message().await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::DeadlineExceeded, "deadline-exceeded"));
+    until(&running.server, 0).await;
+}

@@ -89,15 +89,22 @@ pub fn plain_response(rejection: &Rejection) -> Response<Bytes> {
 #[must_use]
 pub fn grpc_response(rejection: &Rejection) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(rejection.kind().grpc_code())));
-    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(rejection.kind().as_str()));
+    *response.headers_mut() = grpc_trailers(rejection);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}
+
+/// The refusal as the trailers that end a response of gRPC: what [`grpc_response`] says in its headers.
+#[must_use]
+pub fn grpc_trailers(rejection: &Rejection) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    trailers.insert(GRPC_STATUS, HeaderValue::from(u16::from(rejection.kind().grpc_code())));
+    trailers.insert(GRPC_MESSAGE, HeaderValue::from_static(rejection.kind().as_str()));
     if let Some(after) = rejection.retry_after() {
         let millis = i32::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
-        headers.insert(GRPC_RETRY_PUSHBACK_MS, HeaderValue::from(millis));
+        trailers.insert(GRPC_RETRY_PUSHBACK_MS, HeaderValue::from(millis));
     }
-    response
+    trailers
 }
 
 fn response(rejection: &Rejection, content_type: &'static str, body: String) -> Response<Bytes> {
@@ -126,8 +133,10 @@ impl Asked {
     }
 }
 
-/// Whether these are the headers of a message of gRPC.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+/// Whether these are the headers of a message of gRPC, by their `content-type`. gRPC-Web, which has its trailers in the
+/// body, is not meant.
+#[must_use]
+pub fn is_grpc(headers: &HeaderMap) -> bool {
     let Some(rest) = headers.get(CONTENT_TYPE).and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
     else {
         return false;

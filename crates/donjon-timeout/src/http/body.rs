@@ -4,7 +4,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use donjon_core::{BoxError, CallError, Phase, Reject};
+use donjon_core::{BoxError, CallError, Phase, Reject, RejectionKind};
+use donjon_http::respond::grpc_trailers;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -17,22 +18,28 @@ pin_project! {
     ///
     /// Each of its polls runs in the scope of the call. Once the time has passed, the next read is an error that
     /// carries the refusal ([`Reject::as_rejection`]), whatever was there to be read, and the body inside is dropped:
-    /// also one that always has more. A body that says that it has ended ([`Body::is_end_stream`]) is never late. The
-    /// clock is read once for each frame, and a body that is pending allocates its timer.
+    /// also one that always has more. A body that says that it has ended ([`Body::is_end_stream`]), or has given its
+    /// trailers, is never late. The clock is read once for each frame, and a body that is pending allocates its timer.
+    ///
+    /// A response of gRPC (by its `content-type`) that is late for its deadline ends with trailers in place of an error:
+    /// `grpc-status: 4`, DEADLINE_EXCEEDED. So its reader is told why, and not by a reset of the stream. An attempt that
+    /// takes too long stays an error, for whoever might try again.
     pub struct TimedBody<B> {
         #[pin]
         inner: Option<B>,
         // Boxed, and only once the body is pending: a response is moved through every layer, and a timer is large.
         sleep: Option<Pin<Box<Sleep>>>,
         watch: Watch,
+        // Whether to be late is told in trailers.
+        grpc: bool,
     }
 }
 
 // ===== impl TimedBody =====
 
 impl<B> TimedBody<B> {
-    pub(crate) const fn new(inner: B, watch: Watch) -> Self {
-        Self { inner: Some(inner), sleep: None, watch }
+    pub(crate) const fn new(inner: B, watch: Watch, grpc: bool) -> Self {
+        Self { inner: Some(inner), sleep: None, watch, grpc }
     }
 }
 
@@ -57,7 +64,14 @@ where
                 None => inner.poll_frame(cx),
             };
             match poll {
-                Poll::Ready(Some(Ok(frame))) => return Poll::Ready(Some(Ok(frame))),
+                Poll::Ready(Some(Ok(frame))) => {
+                    if frame.is_trailers() {
+                        // Nothing comes after them.
+                        this.inner.set(None);
+                        *this.sleep = None;
+                    }
+                    return Poll::Ready(Some(Ok(frame)));
+                }
                 Poll::Ready(end) => {
                     this.inner.set(None);
                     *this.sleep = None;
@@ -76,7 +90,12 @@ where
 
         this.inner.set(None);
         *this.sleep = None;
-        Poll::Ready(Some(Err(CallError::from_rejection(this.watch.ticket.reject(Phase::Body)))))
+        let rejection = this.watch.ticket.reject(Phase::Body);
+        Poll::Ready(Some(if *this.grpc && rejection.kind() == RejectionKind::DeadlineExceeded {
+            Ok(Frame::trailers(grpc_trailers(&rejection)))
+        } else {
+            Err(CallError::from_rejection(rejection))
+        }))
     }
 
     fn is_end_stream(&self) -> bool {

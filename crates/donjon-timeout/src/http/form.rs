@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use donjon_core::Deadline;
-use donjon_http::deadline_header;
+use donjon_http::{deadline_header, respond::is_grpc};
 use http::{Request, Response};
 
 use crate::{
@@ -44,8 +44,8 @@ impl<B> Finish<Response<B>> for Http {
     type Response = Response<TimedBody<B>>;
 
     fn finish(&self, res: Response<B>, watch: impl FnOnce() -> Watch) -> Self::Response {
-        let watch = watch();
-        res.map(|body| TimedBody::new(body, watch))
+        let (watch, grpc) = (watch(), is_grpc(res.headers()));
+        res.map(|body| TimedBody::new(body, watch, grpc))
     }
 }
 
@@ -54,7 +54,8 @@ impl<B> Finish<Response<B>> for Http {
 impl DeadlineLayer<Http> {
     /// At most `timeout` for each call, its response body included.
     ///
-    /// A read of the body after the deadline is an error that carries the refusal, with phase `Body`.
+    /// A read of the body after the deadline is an error that carries the refusal, with phase `Body`; a response of gRPC
+    /// ends with the trailers of DEADLINE_EXCEEDED instead.
     ///
     /// What the request itself says:
     ///

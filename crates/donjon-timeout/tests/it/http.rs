@@ -107,6 +107,51 @@ async fn a_body_that_never_ends_is_cut_at_the_deadline() {
     assert_eq!((stats.body, stats.total()), (1, 1));
 }
 
+/// As [`answers`], in gRPC.
+fn answers_in_grpc(body: Script) -> impl Service<Request<()>, Response = Response<Script>, Error = CallError> + Clone {
+    answers(Duration::ZERO, body).map_response(|mut response| {
+        response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc+proto"));
+        response
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_body_of_grpc_ends_with_the_trailers_of_deadline_exceeded() {
+    let layer = DeadlineLayer::http(secs(1));
+    let body = Script::new([Step::Data("a"), Step::Wait(secs(5)), Step::Data("b")]);
+    let response = layer.layer(answers_in_grpc(body)).oneshot(Request::new(())).await.unwrap();
+    let mut body = response.into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
+    let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+    assert_eq!(trailers["grpc-status"], "4");
+    assert!(trailers.contains_key("grpc-message"), "{trailers:?}");
+    assert!(body.is_end_stream() && body.frame().await.is_none(), "nothing comes after them");
+    assert_eq!(layer.handle().stats().body, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_grpc_that_has_given_its_trailers_is_not_late() {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let body = Script::new([Step::Data("a"), Step::Trailers(trailers.clone())]);
+    let layer = DeadlineLayer::http(secs(1));
+    let response = layer.layer(answers_in_grpc(body)).oneshot(Request::new(())).await.unwrap();
+    let mut body = response.into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
+    assert_eq!(body.frame().await.unwrap().unwrap().into_trailers().unwrap(), trailers);
+    advance(secs(2)).await;
+    assert!(body.frame().await.is_none(), "one status is enough");
+    assert_eq!(layer.handle().stats().body, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_attempt_over_a_body_of_grpc_is_an_error_still() {
+    let service = TimeoutLayer::http(secs(1)).layer(answers_in_grpc(Script::new([Step::Wait(secs(5))])));
+    let mut body = service.oneshot(Request::new(())).await.unwrap().into_body();
+    let error = body.frame().await.unwrap().unwrap_err();
+    assert_eq!(refusal(&error), (RejectionKind::AttemptTimeout, Phase::Body));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_drips_is_cut_at_the_deadline() {
     let drip = (0..1000).flat_map(|_| [Step::Wait(millis(300)), Step::Data("x")]);
