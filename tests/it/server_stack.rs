@@ -128,6 +128,57 @@ async fn the_limit_holds_as_route_layer_and_over_method_routers_in_whichever_ord
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_excepted_needs_no_permit_and_no_token_and_has_the_deadline_all_the_same() {
+    let builder = server::builder()
+        .max_in_flight(1)
+        .queue(0)
+        .rate_limit(Rate::per_second(1).burst(1))
+        .except(|request: &Request<Body>| request.uri().path().starts_with("/health"))
+        .deadline(Duration::from_secs(2));
+    let handles = builder.handles();
+    let app = Router::new()
+        .route("/", get(std::future::pending::<()>))
+        .route("/health", get(|| async {}))
+        .route("/health/deep", get(std::future::pending::<()>))
+        .layer(builder.build());
+    let running = tokio::spawn(app.clone().oneshot(from("192.0.2.1:1")));
+    while handles.limit().stats().in_flight == 0 {
+        tokio::task::yield_now().await;
+    }
+    let health = |path: &str| {
+        let mut health = from("192.0.2.1:1");
+        *health.uri_mut() = path.parse().unwrap();
+        health
+    };
+    for _ in 0..5 {
+        assert_eq!(status(&app, health("/health")).await, 200);
+    }
+    assert_eq!(status(&app, from("192.0.2.2:1")).await, 503, "the one permit is taken");
+    assert_eq!(status(&app, from("192.0.2.1:1")).await, 429, "and so is this client's token");
+    assert_eq!(status(&app, health("/health/deep")).await, 504);
+    assert_eq!(handles.limit().stats().admitted, 1);
+    running.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_s_cache_has_a_handle() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&calls);
+    let routes =
+        Router::new().route("/", get(move || async move { count.fetch_add(1, Ordering::Relaxed).to_string() }));
+    let builder = server::builder().cache(Duration::from_secs(60)).except(|_: &Request<Body>| false);
+    let cache = builder.cache_handle();
+    let app = routes.layer(builder.build());
+    for _ in 0..3 {
+        status(&app, request("/")).await;
+    }
+    assert_eq!((cache.stats().misses, cache.stats().hits, calls.load(Ordering::Relaxed)), (1, 2, 1));
+    cache.invalidate_all();
+    status(&app, request("/")).await;
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_cache_is_on_request_and_a_hit_calls_no_handler() {
     let calls = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&calls);

@@ -7,19 +7,19 @@ use donjon_http::{
     respond,
     respond::{Problem, Render},
 };
-use donjon_per_key::PerKeyLayer;
+use donjon_per_key::{ExceptLayer, PerKeyLayer};
 use donjon_rate_limit::{Rate, RateLimitLayer};
 use donjon_timeout::{DeadlineLayer, Http as TimeoutHttp};
 use tower_layer::Identity;
 
-use super::{Handles, ServerLayer};
+use super::{Handles, ServerLayer, ServerLayerExcept};
 
 /// The settings of the ready-made server: see the [module](super) for what they are by default.
 ///
 /// Clones share the state of the layers, as clones of what it builds do.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct ServerBuilder<X = ClientIp, K = IpAddr, R = Problem, C = Identity> {
+pub struct ServerBuilder<X = ClientIp, K = IpAddr, R = Problem, C = Identity, P = ()> {
     deadline: DeadlineLayer<TimeoutHttp>,
     timeout: Duration,
     /// Whether clients have a say in it.
@@ -32,7 +32,13 @@ pub struct ServerBuilder<X = ClientIp, K = IpAddr, R = Problem, C = Identity> {
     render: R,
     retry_after: Option<Duration>,
     cache: C,
+    /// Which requests the limits leave out.
+    except: P,
 }
+
+/// That there are requests which the limits leave out: see [`ServerBuilder::except`].
+#[derive(Clone, Copy, Debug)]
+pub struct Excepted<Q>(Q);
 
 // ===== impl ServerBuilder =====
 
@@ -53,11 +59,12 @@ impl ServerBuilder {
             render: Problem,
             retry_after: Some(Duration::from_secs(1)),
             cache: Identity::new(),
+            except: (),
         }
     }
 }
 
-impl<X, K, R, C> ServerBuilder<X, K, R, C> {
+impl<X, K, R, C, P> ServerBuilder<X, K, R, C, P> {
     /// How long a request may take with everything: queue, handler, response body. 5 s by default; a client that says
     /// less gets less. Zero refuses every request, `Duration::MAX` leaves it to the client.
     ///
@@ -110,26 +117,74 @@ impl<X, K, R, C> ServerBuilder<X, K, R, C> {
     /// put into the request's extensions ([`PeerAddr`](donjon_http::key::PeerAddr)). Whose address is not known passes.
     ///
     /// Off by default. With axum, or behind proxies, say which key: [`rate_limit_by`](Self::rate_limit_by).
-    pub fn rate_limit(self, rate: Rate) -> ServerBuilder<ClientIp, IpAddr, R, C> {
+    pub fn rate_limit(self, rate: Rate) -> ServerBuilder<ClientIp, IpAddr, R, C, P> {
         self.rate_limit_by(key::client_ip(), rate)
     }
 
     /// So many requests per time for each key: a user, an API key, a client behind trusted proxies (see
     /// [`donjon_http::key`]). Requests without one pass.
-    pub fn rate_limit_by<Y, L>(self, key: Y, rate: Rate) -> ServerBuilder<Y, L, R, C>
+    pub fn rate_limit_by<Y, L>(self, key: Y, rate: Rate) -> ServerBuilder<Y, L, R, C, P>
     where
         L: Hash + Eq,
     {
         let rate = PerKeyLayer::new(key, RateLimitLayer::new(rate));
-        let Self { deadline, timeout, ask_clients, rate: _, limit, queue, max_wait, render, retry_after, cache } = self;
-        ServerBuilder { deadline, timeout, ask_clients, rate, limit, queue, max_wait, render, retry_after, cache }
+        let Self {
+            deadline,
+            timeout,
+            ask_clients,
+            rate: _,
+            limit,
+            queue,
+            max_wait,
+            render,
+            retry_after,
+            cache,
+            except,
+        } = self;
+        ServerBuilder {
+            deadline,
+            timeout,
+            ask_clients,
+            rate,
+            limit,
+            queue,
+            max_wait,
+            render,
+            retry_after,
+            cache,
+            except,
+        }
     }
 
     /// Writes refusals in this way in place of problem documents: see
     /// [`RespondLayer::render`](donjon_http::RespondLayer::render).
-    pub fn render<Q: Render>(self, render: Q) -> ServerBuilder<X, K, Q, C> {
-        let Self { deadline, timeout, ask_clients, rate, limit, queue, max_wait, render: _, retry_after, cache } = self;
-        ServerBuilder { deadline, timeout, ask_clients, rate, limit, queue, max_wait, render, retry_after, cache }
+    pub fn render<Q: Render>(self, render: Q) -> ServerBuilder<X, K, Q, C, P> {
+        let Self {
+            deadline,
+            timeout,
+            ask_clients,
+            rate,
+            limit,
+            queue,
+            max_wait,
+            render: _,
+            retry_after,
+            cache,
+            except,
+        } = self;
+        ServerBuilder {
+            deadline,
+            timeout,
+            ask_clients,
+            rate,
+            limit,
+            queue,
+            max_wait,
+            render,
+            retry_after,
+            cache,
+            except,
+        }
     }
 
     /// What those are told who are refused for want of room: to come back after this long, or nothing. 1 s by default.
@@ -144,6 +199,55 @@ impl<X, K, R, C> ServerBuilder<X, K, R, C> {
         Handles { deadline: self.deadline.handle(), rate: self.rate.handle(), limit: self.limit.handle() }
     }
 
+    /// The rate limit and the concurrency limit leave out the requests for which `except(&request)` is true: `/health`,
+    /// say. Such a request takes no permit and no token, and waits in no queue; the deadline and the cache are there for it
+    /// too. Said again, the last one holds.
+    ///
+    /// With it each request costs one more clone of the handler.
+    ///
+    /// ```
+    /// # use http_body_util::Full;
+    /// # use tower::{Layer, ServiceExt};
+    /// use http::Request;
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # type Body = Full<bytes::Bytes>;
+    /// # let handler = tower::service_fn(|_: Request<Body>| async {
+    /// #     Ok::<_, std::convert::Infallible>(http::Response::new(Body::from("hello")))
+    /// # });
+    /// let server = donjon::server::builder()
+    ///     .max_in_flight(0)
+    ///     .except(|request: &Request<Body>| request.uri().path() == "/health");
+    ///
+    /// let app = server.build().layer(handler);
+    /// let status = async |path| {
+    ///     let request = Request::get(path).body(Body::default()).expect("it is a path");
+    ///     app.clone().oneshot(request).await.map(|response| response.status().as_u16())
+    /// };
+    /// assert_eq!((status("/health").await?, status("/").await?), (200, 503));
+    /// # Ok::<_, std::convert::Infallible>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn except<Q>(self, except: Q) -> ServerBuilder<X, K, R, C, Excepted<Q>> {
+        let Self { deadline, timeout, ask_clients, rate, limit, queue, max_wait, render, retry_after, cache, .. } =
+            self;
+        let except = Excepted(except);
+        ServerBuilder {
+            deadline,
+            timeout,
+            ask_clients,
+            rate,
+            limit,
+            queue,
+            max_wait,
+            render,
+            retry_after,
+            cache,
+            except,
+        }
+    }
+}
+
+impl<X, K, R, C> ServerBuilder<X, K, R, C> {
     /// The layer. In axum it is one for `Router::layer`, `Router::route_layer` and `MethodRouter::layer`.
     pub fn build(self) -> ServerLayer<X, K, R, C>
     where
@@ -154,18 +258,64 @@ impl<X, K, R, C> ServerBuilder<X, K, R, C> {
     }
 }
 
+impl<X, K, R, C, Q> ServerBuilder<X, K, R, C, Excepted<Q>> {
+    /// The layer. In axum it is one for `Router::layer`, `Router::route_layer` and `MethodRouter::layer`.
+    pub fn build(self) -> ServerLayerExcept<X, K, Q, R, C>
+    where
+        X: Clone,
+        K: Hash + Eq,
+        R: Render,
+    {
+        let limits = ExceptLayer::new(self.except.0, (self.rate, self.limit));
+        respond((self.deadline, limits, self.cache)).render(self.render).retry_after(self.retry_after)
+    }
+}
+
 #[cfg(feature = "cache")]
-impl<X, K, R, C> ServerBuilder<X, K, R, C> {
+impl<X, K, R, C, P> ServerBuilder<X, K, R, C, P> {
     /// Keeps what may be kept of the handler's answers, for this long, by the strict rule of
     /// [`CacheLayer::http`](donjon_cache::CacheLayer::http): 200 to GET and HEAD, nothing that belongs to a user. Off by
     /// default.
-    pub fn cache(self, ttl: Duration) -> ServerBuilder<X, K, R, super::HttpCache> {
+    pub fn cache(self, ttl: Duration) -> ServerBuilder<X, K, R, super::HttpCache, P> {
         self.cache_with(donjon_cache::CacheLayer::http().ttl(ttl))
     }
 
     /// As [`cache`](Self::cache), with a cache of your own settings. Keep its handle, to invalidate.
-    pub fn cache_with<D>(self, cache: D) -> ServerBuilder<X, K, R, D> {
-        let Self { deadline, timeout, ask_clients, rate, limit, queue, max_wait, render, retry_after, cache: _ } = self;
-        ServerBuilder { deadline, timeout, ask_clients, rate, limit, queue, max_wait, render, retry_after, cache }
+    pub fn cache_with<D>(self, cache: D) -> ServerBuilder<X, K, R, D, P> {
+        let Self {
+            deadline,
+            timeout,
+            ask_clients,
+            rate,
+            limit,
+            queue,
+            max_wait,
+            render,
+            retry_after,
+            cache: _,
+            except,
+        } = self;
+        ServerBuilder {
+            deadline,
+            timeout,
+            ask_clients,
+            rate,
+            limit,
+            queue,
+            max_wait,
+            render,
+            retry_after,
+            cache,
+            except,
+        }
+    }
+}
+
+#[cfg(feature = "cache")]
+impl<X, K, R, P> ServerBuilder<X, K, R, super::HttpCache, P> {
+    /// The operator's end of the cache: figures, removals, knobs.
+    #[must_use]
+    pub fn cache_handle(&self) -> super::HttpCacheHandle {
+        self.cache.handle()
     }
 }

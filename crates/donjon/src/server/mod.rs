@@ -41,20 +41,23 @@
 //! # }).unwrap();
 //! ```
 //!
-//! What must never be refused, such as `/health`, is routed outside of the layer: in axum, by a route that is added after
-//! it. To leave requests out by a predicate, compose the stack by hand, with an `ExceptLayer` around the limits.
+//! What must never be refused, such as `/health`, is left out of the limits by a predicate ([`ServerBuilder::except`]), or
+//! routed outside of the layer: in axum, by a route that is added after it.
 
 mod builder;
 mod handles;
 
 use donjon_concurrency_limit::ConcurrencyLimitLayer;
 use donjon_http::{RespondLayer, respond::Problem};
-use donjon_per_key::PerKeyLayer;
+use donjon_per_key::{ExceptLayer, PerKeyLayer};
 use donjon_rate_limit::RateLimitLayer;
 use donjon_timeout::DeadlineLayer;
 use tower_layer::Identity;
 
-pub use self::{builder::ServerBuilder, handles::Handles};
+pub use self::{
+    builder::{Excepted, ServerBuilder},
+    handles::Handles,
+};
 
 /// The layers of a ready-made server. `X` is the key of the rate limit and `K` its value, `R` writes refusals, and `C` is
 /// the cache.
@@ -68,6 +71,17 @@ pub type Layers<X, K, C> = (
     C,
 );
 
+/// The layers of a ready-made server whose limits leave requests out, by the predicate `Q`: see
+/// [`ServerBuilder::except`].
+pub type ServerLayerExcept<X, K, Q, R = Problem, C = Identity> = RespondLayer<LayersExcept<X, K, Q, C>, R>;
+
+/// As [`Layers`], where the two limits are behind the predicate `Q`.
+pub type LayersExcept<X, K, Q, C> = (
+    DeadlineLayer<donjon_timeout::Http>,
+    ExceptLayer<Q, (PerKeyLayer<X, RateLimitLayer, K>, ConcurrencyLimitLayer<donjon_concurrency_limit::Http>)>,
+    C,
+);
+
 /// The cache of [`ServerBuilder::cache`].
 #[cfg(feature = "cache")]
 pub type HttpCache = donjon_cache::CacheLayer<
@@ -76,6 +90,10 @@ pub type HttpCache = donjon_cache::CacheLayer<
     donjon_cache::http::CachedResponse,
     donjon_cache::http::Http,
 >;
+
+/// The operator's end of that cache: see [`ServerBuilder::cache_handle`].
+#[cfg(feature = "cache")]
+pub type HttpCacheHandle = donjon_cache::Handle<donjon_http::sharing::HttpKey, donjon_cache::http::CachedResponse>;
 
 /// The settings of a ready-made server, to begin with the defaults that the [module](self) names.
 pub fn builder() -> ServerBuilder {
