@@ -51,7 +51,7 @@ pub enum Hints {
     /// back at it.
     #[default]
     Whole,
-    /// Waits exactly so long (gRPC's pushback).
+    /// Waits exactly so long (gRPC's pushback); the delays begin again after it.
     Exact,
     /// Waits exactly so long, but never longer than the cap (AWS 2.0).
     Capped,
@@ -169,6 +169,13 @@ impl Backoff {
     #[must_use]
     pub const fn needs_rtt(&self) -> bool {
         matches!(self.shape, Shape::Rtt(_) | Shape::RttShared(_))
+    }
+
+    /// Whether a hint that is followed starts the delays again, from the first: as with gRPC's pushback (proposal A6),
+    /// which is [followed exactly](Hints::Exact).
+    #[must_use]
+    pub const fn restarts_after_hint(&self) -> bool {
+        matches!(self.hints, Hints::Exact)
     }
 
     /// How long to wait. `random` is a uniform random word: 0 is the shortest wait and `u64::MAX` the longest.

@@ -176,6 +176,7 @@ where
             (_, Some(RejectionKind::AttemptTimeout)) => Cost::Timeout,
             _ => Cost::Failure,
         };
+        let hinted = settings.backoff.restarts_after_hint() && outcome.retry_after().is_some();
         let wait = self.wait(outcome, rejection, cost).inspect_err(|_| {
             // What a layer of ours refused is no failure of the service.
             if !matches!(outcome, Outcome::Refused { .. }) {
@@ -188,6 +189,9 @@ where
         retrying.withdrawal = Some(withdrawal);
         retrying.receipt = None;
         retrying.previous_wait = wait;
+        if hinted {
+            retrying.restarted = self.attempt;
+        }
         settings.tell(&RetryEvent::Retrying { attempt: self.attempt, outcome, wait });
         Ok(wait)
     }
@@ -216,7 +220,8 @@ where
         }
 
         let others = state.retrying.load(Ordering::Relaxed).saturating_add(u32::from(self.retrying.is_none()));
-        let step = Step::new(self.attempt)
+        let restarted = self.retrying.as_ref().map_or(0, |retrying| retrying.restarted);
+        let step = Step::new(self.attempt.saturating_sub(restarted))
             .previous(self.retrying.as_ref().map_or(Duration::ZERO, |retrying| retrying.previous_wait))
             .rtt(self.started.map_or(Duration::ZERO, |started| started.elapsed()))
             .retrying(others)

@@ -18,7 +18,7 @@ const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc
 /// | may it be sent twice | where [`idempotent`](RetryLayer::idempotent) says so of its path, or the extension [`Idempotent`] of the request; else only if the peer cannot have acted on it |
 /// | can it be sent twice | if the body can ([`Replay`]); under a `ReplayLayer`, any body |
 /// | this request alone | the extensions `RetryOverride` and `RetryReport`, as with HTTP |
-/// | how long to wait | exactly the server's pushback; a negative one, or one that is no number, means not at all |
+/// | how long to wait | exactly the server's pushback, after which the waits begin again; a negative one, or one that is no number, means not at all |
 /// | marks | from the second attempt on `grpc-previous-rpc-attempts` |
 #[derive(Clone, Debug)]
 #[must_use]

@@ -53,6 +53,8 @@ pub(crate) struct Retrying {
     /// Of the retry that is running.
     pub(crate) receipt: Option<Receipt>,
     pub(crate) previous_wait: Duration,
+    /// The attempt after which the waits have begun again.
+    pub(crate) restarted: u32,
     completed: bool,
 }
 
@@ -118,7 +120,7 @@ impl State {
 impl Retrying {
     pub(crate) fn new(state: Arc<State>) -> Self {
         state.retrying.fetch_add(1, Ordering::Relaxed);
-        Self { state, withdrawal: None, receipt: None, previous_wait: Duration::ZERO, completed: false }
+        Self { state, withdrawal: None, receipt: None, previous_wait: Duration::ZERO, restarted: 0, completed: false }
     }
 
     /// The call is over, and was not dropped before.

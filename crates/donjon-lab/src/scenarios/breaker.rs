@@ -19,7 +19,9 @@ pub(super) const SCENARIO: Scenario = Scenario {
     title: "calls until the circuit opens, and false openings",
     about: "A client calls a service 100 times a second. After 30 s without a failure all, half or 30 % of the calls fail: \
             how many calls until the circuit opens (the median of many openings; those that took more than 10,000 calls \
-            never opened). False openings are counted over calls of which 5 % fail, each by itself.",
+            never opened). False openings are counted over calls of which 5 % fail, each by itself. The \
+            breaker of tower-resilience has no row: it reads the machine's clock (`std::time::Instant`), which cannot be \
+            paused.",
     params: PARAMS,
     published: PUBLISHED,
     play: play_all,

@@ -111,6 +111,17 @@ async fn t4_a_pushback_is_the_exact_delay() {
     }
 }
 
+/// gRFC A6: the next wait after a pushback is the first one again.
+#[tokio::test(start_paused = true)]
+async fn waits_begin_again_after_a_pushback() {
+    let (_, seen) = send(&all(), &[UNAVAILABLE, (14, Some("7")), UNAVAILABLE], request()).await;
+    let waits: Vec<_> = seen.iter().skip(1).map(|(_, wait)| *wait).collect();
+    let first = 40 * MS..=61 * MS;
+    assert!(first.contains(&waits[0]) && first.contains(&waits[2]), "{waits:?}");
+    assert!((7 * MS..=8 * MS).contains(&waits[1]), "{waits:?}");
+    assert_eq!(waits.len(), 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn t4_a_pushback_that_is_negative_or_no_number_means_stop() {
     let patient = || all().max_retry_after(Duration::MAX);
