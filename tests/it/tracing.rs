@@ -7,8 +7,9 @@ use std::{
 };
 
 use donjon::{
-    BreakerLayer, CallError, ConcurrencyLimitLayer, RetryLayer,
+    BreakerLayer, CacheLayer, CallError, ConcurrencyLimitLayer, RateLimitLayer, RetryLayer,
     breaker::Trip,
+    rate_limit::Rate,
     retry::{Backoff, Standard},
 };
 use tower::{Layer, ServiceExt, service_fn};
@@ -124,6 +125,31 @@ fn a_breaker_says_when_its_state_changes_and_calls_say_nothing() {
             r#"INFO message=state changed layer="breaker" what="state" to=half-open"#,
             r#"INFO message=state changed layer="breaker" what="state" to=closed"#,
             r#"INFO message=state changed layer="breaker" what="state" to=forced-open"#,
+        ]
+    );
+}
+
+#[test]
+fn a_rate_that_is_turned_and_a_cache_that_is_emptied_say_so_and_removals_of_a_key_do_not() {
+    let limit = RateLimitLayer::new(Rate::per_second(10));
+    let cache = CacheLayer::new(|n: &u64| Some(*n));
+    let service = cache.layer(limit.layer(service_fn(async |n: u64| Ok::<_, CallError>(n))));
+    let lines = lines_of(async move {
+        service.clone().oneshot(1).await.unwrap();
+        limit.handle().set_rate(Rate::per_second(20)).unwrap();
+        limit.handle().set_rate(Rate::per(1, Duration::MAX)).unwrap_err();
+        cache.handle().set_ttl(Duration::from_secs(5)).unwrap();
+        cache.handle().invalidate(&1);
+        cache.handle().invalidate_tag("users");
+        cache.handle().invalidate_all();
+        service.clone().oneshot(1).await.unwrap();
+    });
+    assert_eq!(
+        lines,
+        [
+            r#"INFO message=state changed layer="rate-limit" what="rate" to=20 per 1s, burst 20"#,
+            r#"INFO message=state changed layer="cache" what="ttl" to=5s"#,
+            r#"INFO message=state changed layer="cache" what="values" to=all removed"#,
         ]
     );
 }

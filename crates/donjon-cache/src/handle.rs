@@ -1,9 +1,9 @@
 use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
-use donjon_core::OutOfRange;
+use donjon_core::{OutOfRange, state_changed};
 use donjon_store::{MemoryStore, Never, Store};
 
-use crate::{Stats, core::Core};
+use crate::{LAYER, Stats, core::Core};
 
 /// The operator's end of a [`CacheLayer`](crate::CacheLayer): removals, its knobs while it runs, and its figures.
 ///
@@ -42,6 +42,7 @@ impl<K, V, St> Handle<K, V, St> {
     /// None: every duration means something. The result is there as on every other handle.
     pub fn set_ttl(&self, ttl: Duration) -> Result<(), OutOfRange> {
         self.core.control.set_ttl(ttl);
+        state_changed(LAYER, "ttl", format_args!("{ttl:?}"));
         Ok(())
     }
 
@@ -114,6 +115,9 @@ where
     pub async fn remove_all(&self) -> Result<(), St::Error> {
         let removed = self.core.store.invalidate_all().await;
         self.core.flights.retire_all();
+        if removed.is_ok() {
+            state_changed(LAYER, "values", "all removed");
+        }
         removed
     }
 }
@@ -148,6 +152,7 @@ where
     pub fn invalidate_all(&self) {
         let Ok(()) = self.core.store.invalidate_all().into_inner();
         self.core.flights.retire_all();
+        state_changed(LAYER, "values", "all removed");
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use donjon_core::OutOfRange;
+use donjon_core::{OutOfRange, state_changed};
 
 use crate::{LocalLimiter, Rate};
 
@@ -66,12 +66,14 @@ impl Handle {
             return Err(OutOfRange::new("rate", rate, "so that its burst comes back within two years"));
         }
         self.limiter.set_rate(rate);
+        state_changed("rate-limit", "rate", rate);
         Ok(())
     }
 
     /// How many calls may wait from now on; 0 lets nobody wait. Those who wait already stay.
     pub fn set_queue(&self, bound: usize) {
         self.limiter.set_queue(bound);
+        state_changed("rate-limit", "queue", bound);
     }
 
     /// The figures now.
