@@ -212,7 +212,7 @@ fn draw_bars(area: &Area<'_>, bars: &[Bar], goal: Option<Goal>) -> Drawn {
     for tick in axis.ticks() {
         let x = axis.at(tick);
         area.draw(&PathElement::new([(x, top), (x, bottom + 4)], FAINT))?;
-        text(area, &short(tick), (x, bottom + 16), 18, FontStyle::Normal, HPos::Center)?;
+        text(area, &tick_label(tick), (x, bottom + 16), 18, FontStyle::Normal, HPos::Center)?;
     }
     for (row, bar) in bars.iter().enumerate() {
         let y = top + row as i32 * ROW;
@@ -248,12 +248,12 @@ fn draw_lines(area: &Area<'_>, x_name: &str, y_name: &str, series: &[Series]) ->
     for tick in x_axis.ticks() {
         let x = x_axis.at(tick);
         area.draw(&PathElement::new([(x, top), (x, bottom)], FAINT))?;
-        text(area, &short(tick), (x, bottom + 16), 18, FontStyle::Normal, HPos::Center)?;
+        text(area, &tick_label(tick), (x, bottom + 16), 18, FontStyle::Normal, HPos::Center)?;
     }
     for tick in y_axis.ticks() {
         let y = y_axis.at(tick);
         area.draw(&PathElement::new([(left, y), (right, y)], FAINT))?;
-        text(area, &short(tick), (left - 8, y), 18, FontStyle::Normal, HPos::Right)?;
+        text(area, &tick_label(tick), (left - 8, y), 18, FontStyle::Normal, HPos::Right)?;
     }
     area.draw(&PathElement::new([(left, top), (left, bottom), (right, bottom)], INK))?;
     text(area, y_name, (left - 60, top - 18), 19, FontStyle::Normal, HPos::Left)?;
@@ -292,6 +292,12 @@ fn short(value: f64) -> String {
     format!("{value:.digits$}")
 }
 
+/// A round number, without noughts that say nothing.
+fn tick_label(value: f64) -> String {
+    let digits = format!("{value:.3}");
+    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 // ===== impl Axis =====
 
 /// A linear axis between two pixels.
@@ -308,7 +314,11 @@ impl Axis {
         let most = if most > least { most } else { least + 1.0 };
         let rough = (most - least) / 5.0;
         let power = 10_f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].map(|times| times * power).into_iter().find(|step| *step >= rough);
+        // Steps so large that each label has room, at the width of its digits.
+        let room = |step: f64| (step / (most - least) * f64::from((to - from).abs())) as usize;
+        let fits =
+            |step: &f64| *step >= rough && room(*step) >= tick_label((most / step).floor() * step).len() * 12 + 16;
+        let step = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0].map(|times| times * power).into_iter().find(fits);
         Self { least, most, from, to, step: step.unwrap_or(rough) }
     }
 

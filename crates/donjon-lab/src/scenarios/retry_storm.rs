@@ -1,4 +1,12 @@
 //! A service that stands still for ten seconds, and clients that try again: when is it as good as before?
+//!
+//! What waits at the service when the outage ends is older than anybody waits for. As long as it is served in its order,
+//! all work is for callers that have gone, and each of them that tries again adds to it: with retries and no budget the
+//! storm feeds itself, and never ends. A budget alone takes the retries away and not the queue, so it is as good as no
+//! retries. A limit at the server that serves who came last, and drops what is too old, ends it at once.
+//!
+//! A breaker alone does not come back either. Those that it refuses are all told the same time to try again, and do: what
+//! comes when it closes is more than the service can do, and it opens again.
 
 use std::{
     sync::{Arc, Mutex},
