@@ -296,7 +296,10 @@ impl<K, L: Fresh> Keys<K, L> {
             counts.evicted += part.counts.evicted;
             counts.expired += part.counts.expired;
         }
-        (len, busy, counts)
+        // A key that has made room in a shard that was counted for one in a shard that was not is counted, and so is the
+        // other. There were never more than this, and each of them has a place.
+        len = len.min(self.len.load(Ordering::Relaxed));
+        (len, busy.min(len), counts)
     }
 
     /// Whether any key is in use.
