@@ -1,10 +1,13 @@
-//! On a request that is a number, limit, retry, timeout, breaker and deadline allocate nothing, alone or stacked, where
+//! On a request that is a number, limits, rates, retry, timeout, breaker and deadline allocate nothing, alone or stacked, where
 //! nothing is queued or repeated; nor does a hit.
 
 use std::{fmt::Debug, pin::pin, time::Duration};
 
 use donjon::{
-    BreakerLayer, CacheLayer, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer,
+    BreakerLayer, CacheLayer, CallError, CoalesceLayer, ConcurrencyLimitLayer, DeadlineLayer, RateLimitLayer,
+    RetryLayer, TimeoutLayer,
+    per_key::{ExceptLayer, PerKeyLayer},
+    rate_limit::Rate,
 };
 use donjon_benches::{bare::Bare, hits};
 use tower::{Service, ServiceBuilder, ServiceExt};
@@ -53,7 +56,13 @@ fn each_layer_alone_allocates_nothing() {
     assert_eq!(allocations(stack.clone().layer(RetryLayer::default()).service(bare())), 0, "retry");
     assert_eq!(allocations(stack.clone().layer(TimeoutLayer::new(SECOND)).service(bare())), 0, "timeout");
     assert_eq!(allocations(stack.clone().layer(BreakerLayer::new()).service(bare())), 0, "breaker");
-    assert_eq!(allocations(stack.layer(DeadlineLayer::new(SECOND)).service(bare())), 0, "deadline");
+    assert_eq!(allocations(stack.clone().layer(DeadlineLayer::new(SECOND)).service(bare())), 0, "deadline");
+    let rate = RateLimitLayer::new(Rate::per_second(1_000_000_000));
+    assert_eq!(allocations(stack.clone().layer(rate.clone()).service(bare())), 0, "rate limit");
+    let each = PerKeyLayer::new(|n: &u64| Some(n % 8), rate);
+    assert_eq!(allocations(stack.clone().layer(each).service(bare())), 0, "rate limit, a key each");
+    let except = ExceptLayer::new(|n: &u64| n.is_multiple_of(2), ConcurrencyLimitLayer::new(1));
+    assert_eq!(allocations(stack.layer(except).service(bare())), 0, "limit, with exceptions");
 }
 
 #[test]

@@ -2,3 +2,4 @@
 
 mod json_allocations;
 mod layer_allocations;
+mod server_allocations;
