@@ -111,13 +111,17 @@ fn outage_behind_a_cache(seed: &str) {
 
 #[test]
 fn many_that_ask_for_the_same_at_once_are_one_call() {
-    let args = ["--calls", "400", "--rate", "100000", "--fail-rate", "0", "--outage", "0"];
+    // Nothing outlives the run, so that no call is made twice for one URL, however slow the machine is.
+    let args = ["--calls", "400", "--rate", "100000", "--fail-rate", "0", "--outage", "0", "--cache-ttl", "60s"];
     let (finished, report) = cached_report("coalesced", &args);
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let stack = &report["stack"];
     sound(stack, 400);
     assert_eq!((count(stack, "answered"), count(stack, "upstream_calls")), (400, count(stack, "misses")), "{stack}");
-    assert!(count(stack, "coalesced") > 100 && count(stack, "misses") <= 200, "there are 200 URLs: {stack}");
+    assert!(count(stack, "misses") <= 200, "there are 200 URLs: {stack}");
+    // Whether the first call of its URL is still under way is a matter of luck.
+    let without = count(stack, "coalesced") + count(stack, "cache_hits");
+    assert_eq!((without + count(stack, "misses"), count(stack, "stale")), (400, 0), "{stack}");
 }
 
 #[test]
