@@ -79,7 +79,7 @@ enum Shape {
     Exponential(Duration),
     /// `rtt * min(25, 4 * 2^(n-1))`.
     Rtt(Duration),
-    /// `rtt * callers now retrying`.
+    /// A place behind the others who are retrying, a quarter of the rtt for each, and a spread that doubles.
     RttShared(Duration),
 }
 
@@ -109,11 +109,17 @@ impl Backoff {
         Self::of(Shape::Rtt(Self::RTT_FLOOR), Self::CAP)
     }
 
-    /// Scaled by how long the failed attempt took and by how many callers that share the layer are now retrying: a
-    /// random time up to `rtt * callers`, at most 20 s.
+    /// Queues behind the callers that share the layer and are now retrying, in steps of a quarter of the time that the
+    /// failed attempt took; jitter comes on top, and doubles with each failure: `rtt / 4 * (others + U(0, 2^(n-1)))`, the
+    /// doubling ends at 32 times the rtt, and the whole at 20 s.
     ///
-    /// The fewest calls of all where the callers contend with each other: a third of full jitter's at 100 clients in that
-    /// simulation, in no more time; at 200 it takes longer. An attempt that failed in less than 1 ms counts as 1 ms.
+    /// The places keep apart those who share the layer, the jitter those who do not. Where callers contend with each other
+    /// it needs the fewest calls: in the simulation behind full jitter (AWS, clients contending for one row), with 10, 50,
+    /// 100 and 200 clients, two thirds to a third of full jitter's calls, in 0.6 to 0.9 of its time; and with a layer for
+    /// each client as many calls as full jitter. A caller who retries alone has full jitter, from a quarter of the rtt.
+    ///
+    /// It paces callers at four in each rtt, so a service far away that serves many more than that at once is better
+    /// called with full jitter. An attempt that failed in less than 1 ms counts as 1 ms.
     pub const fn rtt_shared() -> Self {
         Self::of(Shape::RttShared(Self::RTT_FLOOR), Self::CAP)
     }
@@ -201,34 +207,46 @@ impl Backoff {
     }
 
     fn jittered(&self, step: &Step, random: u64) -> Duration {
-        let full = self.full(step);
+        let (least, most) = (self.least(step), self.most(step));
         match self.jitter {
-            Jitter::Full => scale(full, random),
-            Jitter::None => full,
+            Jitter::Full => least.saturating_add(scale(most - least, random)),
+            Jitter::None => most,
             Jitter::Decorrelated => {
                 let base = self.base(step).min(self.cap);
                 let most = step.previous.max(base).saturating_mul(3);
                 base.saturating_add(scale(most - base, random)).min(self.cap)
             }
             Jitter::Spread(share) => {
-                let part = nanos(full.as_nanos().saturating_mul(share.millionths().into()) / 1_000_000);
-                (full - part).saturating_add(scale(part.saturating_mul(2), random))
+                let spread = (most - least).as_nanos();
+                let part = nanos(spread.saturating_mul(share.millionths().into()) / 1_000_000);
+                (most - part).saturating_add(scale(part.saturating_mul(2), random))
             }
         }
     }
 
     /// The delay without jitter.
-    fn full(&self, step: &Step) -> Duration {
-        let base = self.base(step);
+    fn most(&self, step: &Step) -> Duration {
+        let base = self.base(step).as_nanos();
         let doublings = step.retry.saturating_sub(1);
         // A duration is under 2^94 ns: wider shifts than these saturate in any case.
-        let times = match self.shape {
-            Shape::Constant(_) => 1,
-            Shape::Exponential(_) => 1_u128 << doublings.min(96),
-            Shape::Rtt(_) => (4_u128 << doublings.min(96)).min(25),
-            Shape::RttShared(_) => u128::from(step.retrying.max(1)),
+        let most = match self.shape {
+            Shape::Constant(_) => base,
+            Shape::Exponential(_) => base.saturating_mul(1 << doublings.min(96)),
+            Shape::Rtt(_) => base.saturating_mul((4 << doublings.min(96)).min(25)),
+            Shape::RttShared(_) => (base / 4).saturating_mul(step.others() + (1 << doublings.min(7))),
         };
-        nanos(base.as_nanos().saturating_mul(times)).min(self.cap)
+        nanos(most).min(self.cap)
+    }
+
+    /// What full jitter leaves of the delay: the way to a place in the queue.
+    fn least(&self, step: &Step) -> Duration {
+        match self.shape {
+            // In a queue that is longer than the cap nobody goes to its end, where all of them would be.
+            Shape::RttShared(_) if self.most(step) < self.cap => {
+                nanos((self.base(step).as_nanos() / 4).saturating_mul(step.others()))
+            }
+            _ => Duration::ZERO,
+        }
     }
 
     fn base(&self, step: &Step) -> Duration {
@@ -277,6 +295,11 @@ impl Step {
     pub const fn throttled(mut self, throttled: bool) -> Self {
         self.throttled = throttled;
         self
+    }
+
+    /// The callers who are retrying, without this one.
+    fn others(&self) -> u128 {
+        self.retrying.saturating_sub(1).into()
     }
 
     /// How long the server said to wait, if it did.

@@ -30,17 +30,36 @@ fn rtt_scaled_follows_the_measured_time_up_to_25_times() {
 }
 
 #[test]
-fn rtt_shared_follows_the_callers_now_retrying() {
+fn rtt_shared_queues_behind_the_callers_now_retrying_and_spreads_by_the_failures() {
     let backoff = Backoff::rtt_shared();
-    let most = |callers| backoff.delay(&Step::new(9).rtt(MS(10)).retrying(callers), u64::MAX).as_millis();
-    assert_eq!([0, 1, 2, 100].map(most), [10, 10, 20, 1000]);
+    let wait =
+        |retry, callers, random| backoff.delay(&Step::new(retry).rtt(MS(40)).retrying(callers), random).as_millis();
+    assert_eq!(
+        [0, 1, 2, 100].map(|callers| wait(1, callers, 0)),
+        [0, 0, 10, 990],
+        "a quarter of the rtt for each other"
+    );
+    assert_eq!([0, 1, 2, 100].map(|callers| wait(1, callers, u64::MAX)), [10, 10, 20, 1000]);
+    let alone = |retry| wait(retry, 1, u64::MAX);
+    assert_eq!([1, 2, 3, 7, 8, 9, u32::MAX].map(alone), [10, 20, 40, 640, 1280, 1280, 1280], "full jitter");
+    assert_eq!([wait(3, 3, 0), wait(3, 3, u64::MAX)], [20, 60]);
+}
+
+#[test]
+fn rtt_shared_sends_nobody_to_the_end_of_a_queue_beyond_the_cap() {
+    let backoff = Backoff::rtt_shared().cap(MS(1000));
+    let wait = |callers, random| backoff.delay(&Step::new(1).rtt(MS(40)).retrying(callers), random).as_millis();
+    assert_eq!([wait(99, 0), wait(99, u64::MAX)], [980, 990]);
+    assert_eq!([wait(101, 0), wait(101, u64::MAX / 2), wait(101, u64::MAX)], [0, 499, 1000]);
+    let none = backoff.jitter(Jitter::None);
+    assert_eq!(none.delay(&Step::new(2).rtt(MS(40)).retrying(3), 0), MS(40), "two others and twice ten");
 }
 
 #[test]
 fn an_attempt_that_failed_at_once_is_no_measure() {
     let refused = Step::new(1).rtt(Duration::from_micros(3));
     assert_eq!(Backoff::rtt_scaled().delay(&refused, u64::MAX), MS(4));
-    assert_eq!(Backoff::rtt_shared().delay(&refused, u64::MAX), MS(1));
+    assert_eq!(Backoff::rtt_shared().delay(&refused, u64::MAX), Duration::from_micros(250));
 }
 
 proptest! {

@@ -24,8 +24,15 @@ enum Message {
     Written(bool),
 }
 
+/// Who knows of whom: all clients share a layer, or each has its own.
+#[derive(Clone, Copy)]
+enum Layers {
+    One,
+    OneEach,
+}
+
 /// Writes and nanoseconds until all are done.
-fn run(clients: usize, backoff: &Backoff, seed: u64) -> (u64, u64) {
+fn run(clients: usize, backoff: &Backoff, layers: Layers, seed: u64) -> (u64, u64) {
     let entropy = Entropy::seeded(seed);
     let network = || {
         // Box and Muller; never less than nothing.
@@ -62,7 +69,10 @@ fn run(clients: usize, backoff: &Backoff, seed: u64) -> (u64, u64) {
                 let step = Step::new(state.attempt)
                     .previous(state.previous)
                     .rtt(Duration::from_nanos(at - state.began))
-                    .retrying(retrying);
+                    .retrying(match layers {
+                        Layers::One => retrying,
+                        Layers::OneEach => 1,
+                    });
                 state.previous = backoff.delay(&step, entropy.next_u64());
                 let wait = u64::try_from(state.previous.as_nanos()).expect("under 584 years");
                 state.began = at + wait;
@@ -76,9 +86,13 @@ fn run(clients: usize, backoff: &Backoff, seed: u64) -> (u64, u64) {
 
 /// Mean writes and seconds over so many seeds.
 fn mean(clients: usize, backoff: &Backoff) -> (f64, f64) {
+    mean_of(clients, backoff, Layers::One)
+}
+
+fn mean_of(clients: usize, backoff: &Backoff, layers: Layers) -> (f64, f64) {
     const SEEDS: u64 = 24;
     let (writes, nanos) =
-        (0..SEEDS).map(|seed| run(clients, backoff, seed)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        (0..SEEDS).map(|seed| run(clients, backoff, layers, seed)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     (writes as f64 / SEEDS as f64, nanos as f64 / SEEDS as f64 / 1e9)
 }
 
@@ -109,9 +123,23 @@ fn rtt_scaled_backoff_beats_full_jitter_where_many_contend() {
 }
 
 #[test]
-fn rtt_shared_backoff_needs_the_fewest_calls() {
-    for clients in [10, 50, 100] {
+fn rtt_shared_backoff_beats_full_jitter_in_calls_and_time_however_many_contend() {
+    let (writes, seconds) = mean(100, &Backoff::rtt_shared());
+    assert!(writes <= 560.0 && seconds <= 4.4, "{writes} {seconds}");
+    for clients in [10, 20, 50, 100, 200] {
         let (full, shared) = (mean(clients, &full_jitter()), mean(clients, &Backoff::rtt_shared()));
-        assert!(shared.0 <= 0.65 * full.0 && shared.1 <= full.1, "{clients} clients: {shared:?}, full jitter {full:?}");
+        assert!(shared.0 <= 0.75 * full.0 && shared.1 <= full.1, "{clients} clients: {shared:?}, full jitter {full:?}");
+    }
+    let (full, shared) = (mean(2, &full_jitter()), mean(2, &Backoff::rtt_shared()));
+    assert!(shared.1 < 1.1 * full.1, "{shared:?}, full jitter {full:?}");
+}
+
+/// Each caller has a layer of its own: what the places in the queue would do together, the jitter has to do alone.
+#[test]
+fn rtt_shared_backoff_is_as_good_as_full_jitter_where_nothing_is_shared() {
+    for clients in [10, 100, 200] {
+        let full = mean(clients, &full_jitter());
+        let shared = mean_of(clients, &Backoff::rtt_shared(), Layers::OneEach);
+        assert!(shared.0 <= 1.08 * full.0 && shared.1 <= full.1, "{clients} clients: {shared:?}, full jitter {full:?}");
     }
 }

@@ -83,15 +83,19 @@ fn jitter() {
     assert_bands(
         &report,
         &[
-            ("donjon rtt-shared", calls, 265.0, 300.0),
-            ("donjon rtt-shared", completion, 4.2, 5.0),
+            ("donjon rtt-shared", calls, 325.0, 360.0),
+            ("donjon rtt-shared", completion, 3.2, 3.9),
             ("donjon rtt-scaled", calls, 495.0, 530.0),
             ("donjon rtt-scaled", completion, 3.5, 4.2),
             // That simulator itself: 796 calls, 4.8 s.
             ("full jitter", calls, 780.0, 812.0),
             ("full jitter", completion, 4.4, 5.5),
-            ("donjon rtt-shared", "calls over full jitter's, 10 clients", 0.55, 0.7),
-            ("donjon rtt-shared", "calls over full jitter's, 200 clients", 0.28, 0.33),
+            ("donjon rtt-shared", "calls over full jitter's, 10 clients", 0.6, 0.75),
+            ("donjon rtt-shared", "completion over full jitter's, 10 clients", 0.65, 1.0),
+            ("donjon rtt-shared", "calls over full jitter's, 50 clients", 0.45, 0.55),
+            ("donjon rtt-shared", "completion over full jitter's, 50 clients", 0.55, 0.8),
+            ("donjon rtt-shared", "calls over full jitter's, 200 clients", 0.35, 0.4),
+            ("donjon rtt-shared", "completion over full jitter's, 200 clients", 0.8, 1.0),
             ("donjon rtt-scaled", "calls over full jitter's, 200 clients", 0.70, 0.78),
             ("donjon rtt-scaled", "completion over full jitter's, 200 clients", 0.7, 0.9),
         ],

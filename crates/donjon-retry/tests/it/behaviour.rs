@@ -269,11 +269,11 @@ async fn rtt_scaled_waits_follow_the_measured_time() {
 
 #[tokio::test(start_paused = true)]
 async fn rtt_shared_waits_follow_the_callers_now_retrying() {
-    let upstream = Upstream::new(|_| Reply::FailAfter(MS(10)));
+    let upstream = Upstream::new(|_| Reply::FailAfter(MS(40)));
     let layer = RetryLayer::default().backoff(Backoff::rtt_shared().jitter(Jitter::None)).max_attempts(2);
     let call = || layer.layer(upstream.clone()).oneshot(1_u64);
     let _ = tokio::join!(call(), call(), call());
-    assert_eq!(upstream.millis(), [0, 0, 0, 20, 30, 40], "10 ms, then 10 for each caller that is retrying by then");
+    assert_eq!(upstream.millis(), [0, 0, 0, 50, 60, 70], "40 ms, then 10 for each caller that is retrying by then");
     assert_eq!(layer.handle().stats().retrying, 0);
 }
 
