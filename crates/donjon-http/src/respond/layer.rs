@@ -22,7 +22,7 @@ pub struct RespondLayer<L, R = Problem> {
 ///
 /// The service inside, such as a router or handler of axum, has the error `Infallible`; inside the stack the error is
 /// [`Rejection`](donjon_core::Rejection); outside it is `Infallible` again, so no error handler is needed. A request of
-/// gRPC (by its `content-type`) is refused in gRPC's own way. The refusal of a `HEAD` has the headers of a body and
+/// gRPC (a `POST`, by its `content-type`) is refused in gRPC's own way. The refusal of a `HEAD` has the headers of a body and
 /// none.
 ///
 /// The body of the responses is [`RespondBody`](crate::RespondBody): that of the stack, or that of a refusal.

@@ -27,7 +27,7 @@ pub trait Render {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Asked {
-    /// Whether it is a call of gRPC: its `content-type` is `application/grpc`, with or without a suffix.
+    /// Whether it is a call of gRPC: a `POST` whose `content-type` is `application/grpc`, with or without a suffix.
     pub grpc: bool,
     /// Whether the method is `HEAD`: what is rendered loses its body, and keeps the length of it as `content-length`.
     pub head: bool,
@@ -129,7 +129,9 @@ fn status(rejection: &Rejection) -> StatusCode {
 impl Asked {
     /// What of this request matters.
     pub fn of<B>(request: &Request<B>) -> Self {
-        Self { grpc: is_grpc(request.headers()), head: request.method() == Method::HEAD }
+        // A call of gRPC is a POST: others need no look at their fields.
+        let grpc = request.method() == Method::POST && is_grpc(request.headers());
+        Self { grpc, head: request.method() == Method::HEAD }
     }
 }
 

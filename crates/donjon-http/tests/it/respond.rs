@@ -249,7 +249,7 @@ async fn a_closure_and_a_call_of_grpc_are_told_the_time_of_the_edge_too() {
     });
     assert_eq!(text(mine.layer(Handler(Arc::default())).oneshot(Request::new(())).await.unwrap()).await, "1");
 
-    let request = Request::builder().header("content-type", "application/grpc").body(()).unwrap();
+    let request = Request::post("/").header("content-type", "application/grpc").body(()).unwrap();
     let response = respond(refuse).layer(Handler(Arc::default())).oneshot(request).await.unwrap();
     assert_eq!(response.headers()["grpc-retry-pushback-ms"], "1000");
 }
@@ -271,17 +271,18 @@ async fn refusals_can_be_written_in_other_ways() {
 #[tokio::test]
 async fn a_call_of_grpc_is_refused_in_its_own_way() {
     let rejection = overloaded().with_retry_after(Duration::from_micros(1500));
-    for (content_type, grpc) in [
-        ("application/grpc", true),
-        ("application/grpc+proto", true),
-        ("application/grpc;x=y", true),
-        ("application/grpc-web", false),
-        ("application/json", false),
+    for (method, content_type, grpc) in [
+        ("POST", "application/grpc", true),
+        ("POST", "application/grpc+proto", true),
+        ("POST", "application/grpc;x=y", true),
+        ("POST", "application/grpc-web", false),
+        ("POST", "application/json", false),
+        ("GET", "application/grpc", false),
     ] {
         let (service, _) = refuse(At::Call, rejection.clone());
-        let request = Request::builder().header("content-type", content_type).body(()).unwrap();
+        let request = Request::builder().method(method).header("content-type", content_type).body(()).unwrap();
         let response = service.oneshot(request).await.unwrap();
-        assert_eq!(response.status() == 200, grpc, "{content_type}");
+        assert_eq!(response.status() == 200, grpc, "{method}, {content_type}");
         if grpc {
             assert_eq!(response.headers()["grpc-status"], "8");
             assert_eq!(response.headers()["grpc-message"], "overloaded");
