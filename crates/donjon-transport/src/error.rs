@@ -36,7 +36,9 @@ pub enum TransportErrorKind {
     ConnectTimeout,
     /// The connection closed before the request was written. Nothing was sent.
     NotWritten,
-    /// The connection closed or failed before the whole response head had come. The peer may have acted.
+    /// The connection closed or failed before the whole response head had come. The peer may have acted. A client that
+    /// follows redirects says so too of a method that is not idempotent when it could not connect, since the connection may
+    /// have been to where a redirect led.
     Exchange,
     /// The response body broke off. The peer has answered.
     Body,
@@ -54,9 +56,9 @@ enum Cause {
     Body(hyper::Error),
     #[cfg(feature = "reqwest")]
     Reqwest(::reqwest::Error),
-    /// One that another attempt cannot change, in the wrapper by which classifiers know it.
+    /// In the wrapper by which classifiers know what it means.
     #[cfg(feature = "reqwest")]
-    Permanent(io::Error),
+    Wrapped(io::Error),
 }
 
 /// No connection was there in time. Inside of hyper-util's error.
@@ -94,9 +96,10 @@ impl TransportError {
         Self { kind, origin: origin.map(Box::new), cause: Cause::Client(error) }
     }
 
-    /// `error` shows no URL: the origin is enough.
+    /// `error` shows no URL: the origin is enough. `redirected` says that it may be of another request than the call was
+    /// made with, whose method must not be sent twice.
     #[cfg(feature = "reqwest")]
-    pub(crate) fn reqwest(origin: Option<Origin>, error: ::reqwest::Error) -> Self {
+    pub(crate) fn reqwest(origin: Option<Origin>, redirected: bool, error: ::reqwest::Error) -> Self {
         let error = error.without_url();
         let kind = if error.is_builder() {
             TransportErrorKind::InvalidUrl
@@ -115,11 +118,22 @@ impl TransportError {
         } else {
             TransportErrorKind::Exchange
         };
-        let cause = match kind {
+        let (kind, cause) = match kind {
             TransportErrorKind::InvalidUrl | TransportErrorKind::Redirect => {
-                Cause::Permanent(io::Error::new(io::ErrorKind::InvalidInput, error))
+                (kind, Cause::Wrapped(io::Error::new(io::ErrorKind::InvalidInput, error)))
             }
-            _ => Cause::Reqwest(error),
+            // Somebody may have acted on the call by then. What the goal of a redirect has not seen must not be taken for a
+            // call that was not sent, so nothing is kept of the cause but its words.
+            TransportErrorKind::Connect
+            | TransportErrorKind::ConnectTimeout
+            | TransportErrorKind::NotWritten
+            | TransportErrorKind::Rejected
+                if redirected =>
+            {
+                let words: Vec<_> = error_chain(&error).map(ToString::to_string).collect();
+                (TransportErrorKind::Exchange, Cause::Wrapped(io::Error::other(words.join(": "))))
+            }
+            _ => (kind, Cause::Reqwest(error)),
         };
         Self { kind, origin: origin.map(Box::new), cause }
     }
@@ -173,7 +187,7 @@ impl fmt::Debug for TransportError {
             #[cfg(feature = "reqwest")]
             Cause::Reqwest(error) => out.field("source", error),
             #[cfg(feature = "reqwest")]
-            Cause::Permanent(error) => out.field("source", error),
+            Cause::Wrapped(error) => out.field("source", error),
         };
         out.finish()
     }
@@ -216,7 +230,7 @@ impl Error for TransportError {
             #[cfg(feature = "reqwest")]
             Cause::Reqwest(error) => Some(error),
             #[cfg(feature = "reqwest")]
-            Cause::Permanent(error) => Some(error),
+            Cause::Wrapped(error) => Some(error),
         }
     }
 }

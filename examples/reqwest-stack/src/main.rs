@@ -31,7 +31,7 @@ impl Users {
             .layer(TimeoutLayer::new(Duration::from_secs(1))) // of one attempt
             .layer(CollectLayer::new()) // so that a body that breaks off is a failed attempt
             .map_err(CallError::from)
-            .service(ReqwestTransport::new(client));
+            .service(ReqwestTransport::new(client).follows_redirects(false)); // as `client` below is made
         Ok(Self { api: JsonClient::new(stack).base(base)?.boxed() })
     }
 

@@ -24,6 +24,8 @@ type Pending = <::reqwest::Client as Service<::reqwest::Request>>::Future;
 enum State {
     Running {
         inner: Pending,
+        /// Whether what fails may be behind a redirect, and it matters.
+        redirected: bool,
         /// Whether the request asked to change the protocol.
         upgrades: bool,
     },
@@ -33,8 +35,8 @@ enum State {
 // ===== impl ReqwestFuture =====
 
 impl ReqwestFuture {
-    pub(super) fn new(inner: Pending, origin: Option<Origin>, upgrades: bool) -> Self {
-        Self { state: State::Running { inner, upgrades }, origin }
+    pub(super) fn new(inner: Pending, origin: Option<Origin>, redirected: bool, upgrades: bool) -> Self {
+        Self { state: State::Running { inner, redirected, upgrades }, origin }
     }
 
     pub(super) fn failed(error: TransportError) -> Self {
@@ -48,7 +50,7 @@ impl Future for ReqwestFuture {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         match &mut this.state {
-            State::Running { inner, upgrades } => {
+            State::Running { inner, redirected, upgrades } => {
                 let result = ready!(Pin::new(inner).poll(cx));
                 let origin = this.origin.take();
                 Poll::Ready(match result {
@@ -60,7 +62,7 @@ impl Future for ReqwestFuture {
                         }
                         Ok(response.map(|body| ReqwestBody::new(body, origin)))
                     }
-                    Err(error) => Err(TransportError::reqwest(origin, error)),
+                    Err(error) => Err(TransportError::reqwest(origin, *redirected, error)),
                 })
             }
             State::Failed(error) => Poll::Ready(Err(error.take().expect("polled after it had completed"))),

@@ -28,7 +28,7 @@
 //!     .layer(ConcurrencyLimitLayer::http(64).queue(128))
 //!     .layer(TimeoutLayer::new(Duration::from_secs(1)))
 //!     .map_err(CallError::from)
-//!     .service(ReqwestTransport::new(client));
+//!     .service(ReqwestTransport::new(client).follows_redirects(false));
 //! let api = JsonClient::new(stack).base("https://api.example.com")?;
 //! # drop(api.get("/users/42").send::<String>());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -41,7 +41,9 @@
 //! - **Its timeout** (`.timeout(..)`, none by default): a deadline belongs to the whole stack. Its `connect_timeout` is
 //!   of use: an attempt that ends by it was not sent, and any method may be sent again.
 //! - **Redirects** (`.redirect(Policy::none())`), unless they are wanted: reqwest follows ten by default, all of them
-//!   inside of one attempt. A body that is neither `Full<Bytes>` nor empty cannot be sent to the next place.
+//!   inside of one attempt. A body that is neither `Full<Bytes>` nor empty cannot be sent to the next place. Which of its
+//!   requests has failed reqwest does not say, so a POST that could not connect is not repeated unless the adapter is told
+//!   that there are no redirects ([`follows_redirects`](ReqwestTransport::follows_redirects)).
 //!
 //! reqwest has no bound on its connections: each call of a burst opens one. The concurrency limit is what bounds them.
 

@@ -21,6 +21,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct ReqwestTransport {
     client: ::reqwest::Client,
+    redirects: bool,
 }
 
 // ===== impl ReqwestTransport =====
@@ -29,7 +30,18 @@ impl ReqwestTransport {
     /// Around this client, with whatever it was made with.
     #[must_use]
     pub const fn new(client: ::reqwest::Client) -> Self {
-        Self { client }
+        Self { client, redirects: true }
+    }
+
+    /// Says whether the client follows redirects: it does, unless it was made with `.redirect(Policy::none())`, and it cannot
+    /// be asked. Default: yes.
+    ///
+    /// Where it does, what could not be sent may have been the second request of a call, so a POST that could not connect
+    /// counts as one on which somebody may have acted, and no retry repeats it. Where it does not, it was not sent.
+    #[must_use]
+    pub const fn follows_redirects(mut self, follows: bool) -> Self {
+        self.redirects = follows;
+        self
     }
 
     /// The client inside.
@@ -57,15 +69,16 @@ impl ReqwestTransport {
         simplify(request.uri_mut());
         let origin = Origin::of(request.uri());
         let upgrades = request.headers().contains_key(UPGRADE);
+        let redirected = self.redirects && !request.method().is_idempotent();
         let (parts, body) = request.into_parts();
         // reqwest's own conversion wants a body, and would send the length of an empty one with a GET.
         match ::reqwest::Request::try_from(Request::from_parts(parts, ::reqwest::Body::default())) {
             Ok(mut request) => {
                 *request.body_mut() = request_body(body);
                 let mut client = &self.client;
-                ReqwestFuture::new(Service::call(&mut client, request), origin, upgrades)
+                ReqwestFuture::new(Service::call(&mut client, request), origin, redirected, upgrades)
             }
-            Err(error) => ReqwestFuture::failed(TransportError::reqwest(origin, error)),
+            Err(error) => ReqwestFuture::failed(TransportError::reqwest(origin, false, error)),
         }
     }
 }

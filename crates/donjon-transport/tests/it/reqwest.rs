@@ -207,6 +207,26 @@ async fn redirects_are_the_clients_and_their_end_is_permanent() {
     assert_eq!(outcome(error), Outcome::Permanent);
 }
 
+/// The port behind the redirect has refused, but the server before it has seen the call.
+#[tokio::test]
+async fn what_fails_behind_a_redirect_may_have_been_acted_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = listener.local_addr().unwrap();
+    drop(listener);
+    for status in [303, 307] {
+        let answer =
+            format!("HTTP/1.1 {status} X\r\nlocation: http://{closed}/?key=s3cret\r\ncontent-length: 0\r\n\r\n");
+        let address = scripted(answer.leak().as_bytes()).await;
+        let post = Request::post(format!("http://{address}/")).body(Full::<Bytes>::from("pay")).unwrap();
+        let error = send(&client(), post).await.unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Exchange, "{status}");
+        assert_eq!(error.to_string(), format!("no response (http://{address})"));
+        assert!(words(&error).to_lowercase().contains("refused"), "{}", words(&error));
+        assert!(!words(&error).contains("s3cret"), "{}", words(&error));
+        assert_eq!(outcome(error), transient(Sent::Unknown));
+    }
+}
+
 #[tokio::test]
 async fn a_call_dropped_before_its_first_poll_sends_nothing() {
     let upstream = Upstream::start().await;
@@ -306,7 +326,7 @@ async fn what_was_not_sent_is_sent_again_though_it_is_a_post() {
             })
         });
     });
-    let stack = ServiceBuilder::new().layer(retry).map_err(CallError::from).service(client());
+    let stack = ServiceBuilder::new().layer(retry).map_err(CallError::from).service(client().follows_redirects(false));
     let request = Request::post(format!("http://{address}/")).body(Full::<Bytes>::from("the body")).unwrap();
     let response = stack.oneshot(request).await.unwrap();
     assert_eq!(response.extensions().get::<RetryInfo>().unwrap().attempts, 2);
