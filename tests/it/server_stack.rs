@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, routing::get};
+use axum::{Router, body::Body, extract::ConnectInfo, routing::get};
 use donjon::{
-    Deadline,
+    Deadline, PerKeyLayer, RateLimitLayer,
     http::key::{self, PeerAddr},
+    per_key::Unkeyed,
     rate_limit::Rate,
     server,
 };
@@ -88,6 +89,46 @@ async fn each_client_has_its_rate_and_takes_no_place_beyond_it() {
     assert_eq!(handles.rate_limits().stats().keys, 2);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(status(&app, from("192.0.2.1:3")).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_whose_address_nobody_says_share_one_rate() {
+    let app = Router::new().route("/", get(|| async {}));
+    let one_a_second = Rate::per_second(1).burst(1);
+    let shared = app.clone().layer(server::builder().rate_limit(one_a_second).build());
+    assert_eq!([status(&shared, request("/")).await, status(&shared, request("/")).await], [200, 429]);
+
+    let rate = PerKeyLayer::new(key::client_ip(), RateLimitLayer::new(one_a_second)).without_key(Unkeyed::Bypass);
+    let free = app.layer(server::builder().rate_limit_with(rate).build());
+    assert_eq!([status(&free, request("/")).await, status(&free, request("/")).await], [200, 200]);
+}
+
+/// Over sockets, as axum serves: by its `ConnectInfo` each client has a rate, and without it all of them share one.
+#[tokio::test]
+async fn a_rate_for_each_client_holds_under_axums_own_server() {
+    let peer = key::client_ip()
+        .peer(|extensions| extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip()));
+    // So slow that none comes back while the test runs.
+    let rate = Rate::per(2, Duration::from_secs(3600)).burst(2);
+    let app = Router::new().route("/", get(|| async {}));
+    let by_peer = server::builder().rate_limit_by(peer, rate);
+    let unaware = server::builder().rate_limit(rate);
+    let (by_peer_handles, unaware_handles) = (by_peer.handles(), unaware.handles());
+    for (app, handles, without_key) in
+        [(app.clone().layer(by_peer.build()), by_peer_handles, 0), (app.layer(unaware.build()), unaware_handles, 4)]
+    {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let service = app.into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        let mut codes = Vec::new();
+        for _ in 0..4 {
+            let request = Request::get(&url).body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+            codes.push(donjon::transport().oneshot(request).await.unwrap().status().as_u16());
+        }
+        assert_eq!(codes, [200, 200, 429, 429]);
+        assert_eq!(handles.rate_limits().stats().without_key, without_key);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use donjon_http::{
     respond,
     respond::{Problem, Render},
 };
-use donjon_per_key::{ExceptLayer, PerKeyLayer};
+use donjon_per_key::{ExceptLayer, PerKeyLayer, Unkeyed};
 use donjon_rate_limit::{Rate, RateLimitLayer};
 use donjon_timeout::{DeadlineLayer, Http as TimeoutHttp};
 use tower_layer::Identity;
@@ -114,7 +114,8 @@ impl<X, K, R, C, P> ServerBuilder<X, K, R, C, P> {
     }
 
     /// So many requests per time for each client, by its address: that of the connection's peer, which the server has to
-    /// put into the request's extensions ([`PeerAddr`](donjon_http::key::PeerAddr)). Whose address is not known passes.
+    /// put into the request's extensions ([`PeerAddr`](donjon_http::key::PeerAddr)). Those whose address is not known share
+    /// one rate, so that a server that says no addresses does not go unlimited.
     ///
     /// Off by default. With axum, or behind proxies, say which key: [`rate_limit_by`](Self::rate_limit_by).
     pub fn rate_limit(self, rate: Rate) -> ServerBuilder<ClientIp, IpAddr, R, C, P> {
@@ -122,12 +123,34 @@ impl<X, K, R, C, P> ServerBuilder<X, K, R, C, P> {
     }
 
     /// So many requests per time for each key: a user, an API key, a client behind trusted proxies (see
-    /// [`donjon_http::key`]). Requests without one pass.
+    /// [`donjon_http::key`]). Requests without one share one rate.
+    ///
+    /// axum says the address of the peer in a type of its own:
+    ///
+    /// ```
+    /// use std::net::{IpAddr, SocketAddr};
+    /// use axum::{Router, extract::ConnectInfo, routing::get};
+    /// use donjon::{http::key, rate_limit::Rate};
+    ///
+    /// let peer = key::client_ip().peer(|extensions| {
+    ///     extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| -> IpAddr { peer.ip() })
+    /// });
+    /// let server = donjon::server::builder().rate_limit_by(peer, Rate::per_second(20).burst(60)).build();
+    /// let app: Router = Router::new().route("/", get(async || "hello")).layer(server);
+    /// // And it says it if it is asked to: `axum::serve(listener, service)` with this.
+    /// let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    /// # drop(service);
+    /// ```
     pub fn rate_limit_by<Y, L>(self, key: Y, rate: Rate) -> ServerBuilder<Y, L, R, C, P>
     where
         L: Hash + Eq,
     {
-        let rate = PerKeyLayer::new(key, RateLimitLayer::new(rate));
+        self.rate_limit_with(PerKeyLayer::new(key, RateLimitLayer::new(rate)).without_key(Unkeyed::Share))
+    }
+
+    /// As [`rate_limit_by`](Self::rate_limit_by), with settings of your own: how many keys, what becomes of requests without
+    /// one, who waits for a turn and for how long.
+    pub fn rate_limit_with<Y, L>(self, rate: PerKeyLayer<Y, RateLimitLayer, L>) -> ServerBuilder<Y, L, R, C, P> {
         let Self {
             deadline,
             timeout,

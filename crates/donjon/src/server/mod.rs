@@ -23,7 +23,7 @@
 //! let server = donjon::server::builder()
 //!     .deadline(Duration::from_secs(2))
 //!     .max_in_flight(64)
-//!     .rate_limit(Rate::per_second(20).burst(60)); // For each client.
+//!     .rate_limit(Rate::per_second(20).burst(60)); // For each client; with axum see `rate_limit_by`.
 //! let handles = server.handles();
 //! # let handler = tower::service_fn(|_: http::Request<Full<bytes::Bytes>>| async {
 //! #     Ok::<_, std::convert::Infallible>(http::Response::new(Full::<bytes::Bytes>::from("hello")))
