@@ -39,6 +39,6 @@ pub use self::{
     chart::{Chart, Series},
     moved::{Moved, moved},
     report::{Report, Row, measure},
-    scenario::{Figure, Goal, Published, Scenario, Scene},
+    scenario::{Cast, Figure, Goal, Published, Scenario, Scene},
     settings::{Param, SettingError, Settings},
 };

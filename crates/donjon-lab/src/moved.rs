@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Figure, Report, Scenario, Settings, measure};
+use crate::{Cast, Figure, Report, Scenario, Settings, report::measure_cast};
 
 /// What became of a scenario's goals when one setting was moved by a fifth, or none.
 #[derive(Clone, Debug)]
@@ -12,15 +12,18 @@ pub struct Moved {
 }
 
 /// Plays a scenario as it is, and then with each of its settings 20 % lower and 20 % higher, one at a time. A value that is
-/// out of its setting's range is left out, and so is one that the move does not change.
+/// out of its setting's range is left out, and so is one that the move does not change. Policies without a goal do not take
+/// part.
 ///
 /// # Panics
 ///
 /// As [`measure`].
 #[must_use]
 pub fn moved(scenario: &Scenario, settings: &Settings, seed: u64, runs: u32) -> Vec<Moved> {
-    let play =
-        |setting, settings: &Settings| Moved { setting, report: measure(scenario, settings, seed, runs, &|| {}) };
+    let play = |setting, settings: &Settings| Moved {
+        setting,
+        report: measure_cast(scenario, settings, Cast::WithGoals, seed, runs, &|| {}),
+    };
     let mut all = vec![play(None, settings)];
     for param in scenario.params {
         for times in [0.8, 1.2] {

@@ -6,7 +6,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{Figure, Goal, Published, Scenario, Scene, Settings};
+use crate::{Cast, Figure, Goal, Published, Scenario, Scene, Settings};
 
 /// What came of a scenario: the mean of each figure over all seeds.
 #[derive(Clone, Debug)]
@@ -42,6 +42,17 @@ pub struct Row {
 /// If `runs` is 0, or the scene panics.
 #[must_use]
 pub fn measure(scenario: &Scenario, settings: &Settings, seed: u64, runs: u32, done: &(dyn Fn() + Sync)) -> Report {
+    measure_cast(scenario, settings, Cast::All, seed, runs, done)
+}
+
+pub(crate) fn measure_cast(
+    scenario: &Scenario,
+    settings: &Settings,
+    cast: Cast,
+    seed: u64,
+    runs: u32,
+    done: &(dyn Fn() + Sync),
+) -> Report {
     assert!(runs > 0, "a mean of nothing");
     let next = AtomicUsize::new(0);
     let workers = thread::available_parallelism().map_or(1, usize::from).min(runs as usize);
@@ -54,7 +65,7 @@ pub fn measure(scenario: &Scenario, settings: &Settings, seed: u64, runs: u32, d
                     return mine;
                 }
                 let seed = seed.wrapping_add(run as u64);
-                mine.push((run, (scenario.play)(&Scene { seed, settings })));
+                mine.push((run, (scenario.play)(&Scene { seed, settings, cast })));
                 done();
             }
         };

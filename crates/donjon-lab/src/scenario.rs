@@ -21,13 +21,25 @@ pub struct Scenario {
     pub draw: fn(&Report) -> Chart,
 }
 
-/// One seed and the settings: all that a scene depends on.
+/// Who takes part in a scene.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cast {
+    /// All of its policies.
+    #[default]
+    All,
+    /// Those that have a goal, and whom they are compared with in it.
+    WithGoals,
+}
+
+/// One seed and the settings: all that the figures of a scene depend on; and whose figures are asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
     /// Everything that is random in the scene, and in the layers, comes from this.
     pub seed: u64,
     /// Values of the scenario's [`Param`]s.
     pub settings: &'a Settings,
+    /// Who takes part.
+    pub cast: Cast,
 }
 
 /// One number of one policy, from one seed.
@@ -80,6 +92,12 @@ impl Scene<'_> {
     #[must_use]
     pub fn get(&self, name: &str) -> f64 {
         self.settings.get(name)
+    }
+
+    /// Whether a policy takes part that has a goal, or has none.
+    #[must_use]
+    pub fn plays(&self, has_goal: bool) -> bool {
+        has_goal || self.cast == Cast::All
     }
 }
 

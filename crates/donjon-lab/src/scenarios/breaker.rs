@@ -103,6 +103,9 @@ fn play_all(scene: &Scene<'_>) -> Vec<Figure> {
     let mut figures = Vec::new();
     for &(name, policy) in POLICIES {
         let ours = policy == Policy::Score;
+        if !scene.plays(ours) {
+            continue;
+        }
         for (weather, share, most) in [("outage", 1.0, 7.0), ("50 % failing", 0.5, 20.0), ("30 % failing", 0.3, 50.0)] {
             let calls = until_open(scene, policy, share);
             let metric = format!("calls to open, {weather}");

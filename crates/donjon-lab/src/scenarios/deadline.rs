@@ -96,10 +96,14 @@ type Shared = Arc<Mutex<Ledger>>;
 fn play_all(scene: &Scene<'_>) -> Vec<Figure> {
     let mut figures = Vec::new();
     for &(name, policy) in POLICIES {
+        let ours = policy == Policy::Propagated;
+        if !scene.plays(ours) {
+            continue;
+        }
         let ledger = one(scene, policy);
         let share = |part: u64, of: u64| 100.0 * part as f64 / of.max(1) as f64;
         let late = Figure::new(name, "work begun too late", "%", share(ledger.too_late, ledger.begun));
-        figures.push(late.goal_if(policy == Policy::Propagated, Goal::AtMost(0.0)));
+        figures.push(late.goal_if(ours, Goal::AtMost(0.0)));
         figures.push(Figure::new(name, "work begun for each call", "", ledger.begun as f64 / ledger.calls as f64));
         figures.push(Figure::new(name, "answered in time", "%", share(ledger.answered, ledger.calls)));
     }

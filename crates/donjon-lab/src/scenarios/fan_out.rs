@@ -81,6 +81,9 @@ fn play_all(scene: &Scene<'_>) -> Vec<Figure> {
     let mut figures = Vec::new();
     for &(name, policy) in POLICIES {
         let ours = policy == Policy::Learned;
+        if !scene.plays(ours) {
+            continue;
+        }
         let [normal, slower] = one(scene, policy);
         // 260 ms for leaves that are ten times slower.
         let slower_goal = Goal::AtMost(26.0 * scene.get("slower"));

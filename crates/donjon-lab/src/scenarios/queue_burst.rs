@@ -96,6 +96,9 @@ fn play_all(scene: &Scene<'_>) -> Vec<Figure> {
     let mut figures = Vec::new();
     for &policy in POLICIES {
         let (name, ours) = (policy.name(), policy == Policy::TwoLane);
+        if !scene.plays(ours) {
+            continue;
+        }
         let kept = one(scene, policy, None);
         for (times, share) in TIMEOUTS {
             let millis = times * service;

@@ -107,6 +107,9 @@ fn play_all(scene: &Scene<'_>) -> Vec<Figure> {
     for policy in POLICIES {
         let name = policy.name();
         let ours = name == "donjon";
+        if !scene.plays(ours) {
+            continue;
+        }
         let run = |rate, weather, tiers| one(scene, *policy, rate, weather, tiers);
 
         let some = run(fast, Weather::Share(share), 1);

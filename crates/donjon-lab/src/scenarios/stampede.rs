@@ -74,6 +74,9 @@ fn play_all(scene: &Scene<'_>) -> Vec<Figure> {
     let mut figures = Vec::new();
     for &(name, policy) in POLICIES {
         let ours = policy == Policy::Ahead;
+        if !scene.plays(policy != Policy::Alone) {
+            continue;
+        }
         let it = one(scene, policy);
         figures.push(Figure::new(name, "made a TTL", "", it.made).goal_if(ours, Goal::AtMost(1.05)));
         figures.push(Figure::new(name, "callers who wait a TTL", "", it.waited).goal_if(ours, Goal::AtMost(0.0)));
