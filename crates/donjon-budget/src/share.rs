@@ -15,10 +15,16 @@ use crate::{
 ///
 /// All shares of one budget draw on the same tokens, and each layer of a stack has its own end of it
 /// ([`Budget::share`]), which counts the calls that this layer sees. A call that several layers have seen earns once:
-/// what counts is the layer that has seen the most; a layer inside of a retry says it at the first attempt. A layer that has fallen behind by more than 1000 calls, since another
-/// stack on the same budget has more to do, is taken to be 1000 behind.
+/// what counts is the layer that has seen the most; a layer inside of a retry says it at the first attempt. A layer that
+/// has fallen behind by more than 1000 calls, since another stack on the same budget has more to do, is taken to be 1000
+/// behind.
 ///
-/// Clones are the same end. A deposit into a full share is one load; else it is three atomic steps, none of which waits.
+/// An end takes no more than the calls that it has seen itself have earned: the bound above holds for each end and its
+/// own calls too. Without that, hits of a cache would pay for hedges behind it, of which a service that is called for
+/// misses alone would see as many as calls.
+///
+/// Clones are the same end. A deposit into a full share is two loads; else it is up to four atomic steps, none of which
+/// waits.
 ///
 /// # Example
 ///
@@ -36,8 +42,13 @@ use crate::{
 #[derive(Clone)]
 pub struct Share {
     budget: Budget,
-    /// The calls that this end has seen.
-    calls: Arc<AtomicU64>,
+    end: Arc<End>,
+}
+
+/// What one end has seen, and earned by it.
+struct End {
+    calls: AtomicU64,
+    tokens: AtomicU64,
 }
 
 /// What the share of a [`Budget`] holds, and what it has done so far.
@@ -79,14 +90,15 @@ impl Share {
     const LAG: u64 = 1000;
 
     pub(crate) fn new(budget: Budget) -> Self {
-        let calls = Arc::new(AtomicU64::new(budget.purse().calls.load(Ordering::Relaxed)));
-        Self { budget, calls }
+        let calls = AtomicU64::new(budget.purse().calls.load(Ordering::Relaxed));
+        Self { budget, end: Arc::new(End { calls, tokens: AtomicU64::new(0) }) }
     }
 
     /// A call happened, whatever came of it: it earns its part of a token, unless another layer has said so already.
     #[inline]
     pub fn deposit(&self) {
         let purse = self.budget.purse();
+        purse.settings.earn(&self.end.tokens, purse.settings.deposit);
         // While nothing can be earned nothing needs to be counted either.
         if purse.tokens.load(Ordering::Relaxed) < purse.settings.burst {
             self.count(purse);
@@ -96,7 +108,15 @@ impl Share {
     /// Takes a token for one hedge, probe or refresh, or says no and takes nothing. It does not come back.
     #[must_use = "without a token nothing may be sent"]
     pub fn try_take(&self) -> bool {
-        self.budget.purse().take()
+        let purse = self.budget.purse();
+        let own = purse.settings.pay(&self.end.tokens);
+        let taken = own && purse.settings.pay(&purse.tokens);
+        if own && !taken {
+            purse.settings.earn(&self.end.tokens, purse.settings.price);
+        }
+        let counter = if taken { &purse.taken } else { &purse.refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+        taken
     }
 
     /// What all shares of this budget hold and have done. The figures are read one after the other, not at one instant.
@@ -106,12 +126,12 @@ impl Share {
     }
 
     fn count(&self, purse: &Purse) {
-        let mine = self.calls.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let mine = self.end.calls.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let most = purse.calls.fetch_max(mine, Ordering::Relaxed);
         if mine > most {
-            purse.add((mine - most).saturating_mul(purse.settings.deposit));
+            purse.settings.earn(&purse.tokens, (mine - most).saturating_mul(purse.settings.deposit));
         } else if most - mine > Self::LAG {
-            self.calls.fetch_max(most - Self::LAG, Ordering::Relaxed);
+            self.end.calls.fetch_max(most - Self::LAG, Ordering::Relaxed);
         }
     }
 }
@@ -134,6 +154,23 @@ impl ShareSettings {
 
     /// Each is granted, and nothing is counted.
     pub(crate) const UNLIMITED: Self = Self { burst: 0, price: 0, deposit: 0 };
+
+    /// Puts tokens in, up to the burst. A full one is only looked at.
+    #[inline]
+    fn earn(&self, tokens: &AtomicU64, amount: u64) {
+        if tokens.load(Ordering::Relaxed) < self.burst {
+            // Nothing to add to one that has become full: the error says no more than that.
+            let _ = tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| {
+                (tokens < self.burst).then(|| self.burst.min(tokens.saturating_add(amount)))
+            });
+        }
+    }
+
+    /// Looks and takes in one step.
+    fn pay(&self, tokens: &AtomicU64) -> bool {
+        let step = |tokens: u64| tokens.checked_sub(self.price);
+        tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).is_ok()
+    }
 }
 
 // ===== impl Purse =====
@@ -158,22 +195,5 @@ impl Purse {
             taken: self.taken.load(Ordering::Relaxed),
             refused: self.refused.load(Ordering::Relaxed),
         }
-    }
-
-    fn add(&self, amount: u64) {
-        let burst = self.settings.burst;
-        // Nothing to add to a full one: the error says no more than that.
-        let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tokens| {
-            (tokens < burst).then(|| burst.min(tokens.saturating_add(amount)))
-        });
-    }
-
-    fn take(&self) -> bool {
-        let price = self.settings.price;
-        let step = |tokens: u64| tokens.checked_sub(price);
-        let taken = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).is_ok();
-        let counter = if taken { &self.taken } else { &self.refused };
-        counter.fetch_add(1, Ordering::Relaxed);
-        taken
     }
 }

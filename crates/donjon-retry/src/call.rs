@@ -247,6 +247,13 @@ where
     #[cold]
     fn failed(&mut self, mut result: Result<S::Response, S::Error>, outcome: Outcome) -> Next<S::Response, S::Error> {
         let rejection = result.as_ref().err().and_then(Reject::as_rejection).map(|rejection| rejection.kind());
+        // A retry that a layer of ours has refused was no load: callers of a host whose circuit is open leave the others of
+        // the same budget their tokens.
+        if let Outcome::Refused { .. } = outcome
+            && let Some(receipt) = self.retrying.as_mut().and_then(|retrying| retrying.receipt.take())
+        {
+            receipt.refused();
+        }
         match self.consider(outcome, rejection) {
             Ok(wait) => Next::Retry { failed: result, wait },
             Err(reason) => {

@@ -40,9 +40,26 @@ fn a_call_that_several_layers_see_earns_once() {
         hedge.deposit();
     }
     assert_eq!(drain(&hedge), 10);
-    // A hit, which the inner layer does not see, earns as well.
-    calls(&cache, 500);
-    assert_eq!(drain(&hedge), 10);
+    assert_eq!(drain(&cache), 0, "they have been spent");
+}
+
+#[test]
+fn an_end_takes_no_more_than_its_own_calls_have_earned() {
+    let budget = Budget::new();
+    let (cache, hedge) = (budget.share(), budget.share());
+    // Hits, of which the layer behind the cache sees nothing, and misses.
+    calls(&cache, 950);
+    for _ in 0..50 {
+        cache.deposit();
+        hedge.deposit();
+    }
+    assert_eq!(drain(&hedge), 1, "a fiftieth of what goes past the cache");
+    assert_eq!(drain(&cache), 19);
+    // What is refused by the common purse is not lost to the end.
+    calls(&hedge, 50);
+    assert_eq!(drain(&hedge), 0, "the other end has seen as many, and has spent it");
+    calls(&cache, 50);
+    assert_eq!(drain(&hedge), 1);
 }
 
 #[test]
@@ -59,9 +76,10 @@ fn an_end_that_is_made_later_begins_where_the_others_are() {
     let budget = Budget::new();
     calls(&budget.share(), 3000);
     let later = budget.share();
-    assert_eq!(drain(&later), 60);
+    assert_eq!(drain(&later), 0, "it has seen none of them");
     calls(&later, 50);
     assert_eq!(drain(&later), 1);
+    assert_eq!(budget.stats().share.tokens, 60.0, "the calls that it sees count from there on");
 }
 
 #[test]
@@ -102,18 +120,20 @@ fn each_setting_means_something_at_zero_and_at_the_most() {
     assert_eq!(drain(&none), 0);
     assert_eq!(drain(&Budget::unlimited().share()), 100_000);
     for other in [Budget::aws_2_0(), Budget::aws_2_1(), Budget::grpc(10, Ratio::ONE)] {
-        calls(&other.share(), 50);
-        assert_eq!(drain(&other.share()), 1);
+        let share = other.share();
+        calls(&share, 50);
+        assert_eq!(drain(&share), 1);
     }
 }
 
 #[test]
 fn fresh_is_empty_and_bypass_grants_all() {
     let budget = Budget::new();
-    calls(&budget.share(), 100);
+    let share = budget.share();
+    calls(&share, 100);
     assert_eq!(drain(&budget.fresh().share()), 0);
     assert_eq!(drain(&budget.bypass().share()), 100_000);
-    assert_eq!(drain(&budget.clone().share()), 2);
+    assert_eq!(drain(&share), 2);
 }
 
 #[test]
@@ -154,6 +174,8 @@ proptest! {
         let budget = Budget::builder().share(ratio).share_burst(burst).build();
         let (outer, inner) = (budget.share(), budget.share());
         let (mut calls, mut taken) = (0_u32, 0_u32);
+        // Of the inner layer alone: a call that it does not see pays for nothing that it takes.
+        let (mut inner_calls, mut inner_taken) = (0_u32, 0_u32);
         // The least of `ratio x calls - taken` so far, in tenths: no later point may be more than a burst below.
         let mut highest = 0_i64;
         for event in script {
@@ -166,9 +188,16 @@ proptest! {
                     outer.deposit();
                     inner.deposit();
                     calls += 1;
+                    inner_calls += 1;
                 }
-                Event::Take(by_outer) => taken += u32::from(if by_outer { outer.try_take() } else { inner.try_take() }),
+                Event::Take(true) => taken += u32::from(outer.try_take()),
+                Event::Take(false) => {
+                    let took = u32::from(inner.try_take());
+                    taken += took;
+                    inner_taken += took;
+                }
             }
+            prop_assert!(inner_taken * 10 <= tenths * inner_calls);
             prop_assert!(taken * 10 <= tenths * calls);
             // taken(b) - taken(a) <= ratio x (calls(b) - calls(a)) + burst for all a <= b.
             let excess = i64::from(taken) * 10 - i64::from(tenths * calls);
