@@ -16,7 +16,8 @@ use std::{
 };
 
 use donjon::{
-    Backoff, BreakerLayer, Budget, CacheLayer, CallError, Criticality, HedgeLayer, Ratio, RetryLayer, Scope,
+    Backoff, BreakerLayer, Budget, CacheLayer, CallError, Criticality, HedgeLayer, Outcome, Ratio, Reject, RetryLayer,
+    Scope,
     hedge::{self, Delay},
     retry,
 };
@@ -36,6 +37,8 @@ struct Passed {
     first_try: AtomicU32,
     /// Later attempts that succeeded.
     recovered: AtomicU32,
+    /// Later attempts that a layer of ours refused, so that nothing was sent.
+    refused: AtomicU32,
 }
 
 #[derive(Clone)]
@@ -70,9 +73,14 @@ where
         let call = self.inner.call(n);
         Box::pin(async move {
             let result = call.await;
+            let is_first = scope.attempt() == 1;
             if result.is_ok() {
-                let which = if scope.attempt() == 1 { &passed.first_try } else { &passed.recovered };
+                let which = if is_first { &passed.first_try } else { &passed.recovered };
                 which.fetch_add(1, Relaxed);
+            }
+            let refusal = result.as_ref().err().and_then(Reject::as_rejection).map(|it| it.outcome());
+            if !is_first && let Some(Outcome::Refused { .. }) = refusal {
+                passed.refused.fetch_add(1, Relaxed);
             }
             result
         })
@@ -191,7 +199,7 @@ async fn run(settings: Settings, replies: Vec<Reply>, script: &[Step]) -> Result
     let read = |counter: &AtomicU32| counter.load(Relaxed);
     let look = || Sent {
         calls: read(&callers.calls).max(read(&retry.calls)),
-        retries: read(&hedge.calls) - read(&retry.calls),
+        retries: read(&hedge.calls) - read(&retry.calls) - read(&hedge.refused),
         hedges: read(&out.calls) - read(&hedge.calls),
         refreshes: read(&retry.refreshes),
     };
@@ -208,6 +216,12 @@ async fn run(settings: Settings, replies: Vec<Reply>, script: &[Step]) -> Result
         let earned = 10 * initial + deposit * read(&hedge.first_try) + 10 * read(&hedge.recovered);
         prop_assert!(10 * now.retries <= earned, "{now:?}: retries, of {earned} tenths earned");
         prop_assert!(10 * (now.hedges + now.refreshes) <= share * now.calls, "{now:?}: the share, from the start");
+        // Hits of the cache pay for no hedges: what the hedge has seen does.
+        let first = read(&retry.calls);
+        prop_assert!(
+            10 * now.hedges <= share * first,
+            "{now:?}: the hedges, of {first} calls that went past the cache"
+        );
         for then in &seen {
             let sent = now.hedges + now.refreshes - then.hedges - then.refreshes;
             let most = share * (now.calls - then.calls) + 10 * burst;

@@ -81,3 +81,27 @@ async fn an_outage_is_left_alone_and_its_end_is_found() {
         }
     }
 }
+
+/// Calls whose deadline comes before an attempt is taken to be too slow: a host that hangs is left alone all the same.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_hangs_is_left_alone_however_short_the_deadline_of_a_call_is() {
+    for deadline in [100, 500, 1000, 1500] {
+        let sent = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&sent);
+        let transport: Transport = BoxCloneSyncService::new(tower::service_fn(move |_: Request<Bytes>| {
+            *count.lock().unwrap() += 1;
+            std::future::pending()
+        }));
+        let builder = donjon::client::builder().transport(transport).seed(1).deadline(Duration::from_millis(deadline));
+        let handles = builder.clone().breaker();
+        let (breakers, api) = (handles.handles(), handles.build("http://upstream").unwrap());
+        for _ in 0..30 {
+            api.get("/thing").send::<u64>().await.unwrap_err();
+        }
+        let opened = std::cell::Cell::new(0);
+        breakers.breakers().expect("there are some").each(|_, it| opened.set(it.handle().stats().opened));
+        assert!(opened.get() > 0, "deadline {deadline} ms: it has not opened");
+        let sent = *sent.lock().unwrap();
+        assert!(sent <= 16, "deadline {deadline} ms: {sent} calls sent");
+    }
+}

@@ -16,7 +16,6 @@ use tower_layer::{Identity, Layer};
 use super::Cached;
 #[cfg(feature = "hedge")]
 use super::Hedged;
-#[cfg(feature = "hedge")]
 use super::place::sealed::Place as _;
 use super::{AnyError, Attempt, Client, Handles, Place, Sending, Stack};
 #[cfg(feature = "breaker")]
@@ -63,10 +62,28 @@ struct Settings {
     attempt: TimeoutLayer<TimeoutHttp>,
     collect: CollectLayer,
     propagate: PropagateDeadlineLayer,
+    /// Whether what a breaker takes for a failure follows the times above.
+    follows: bool,
 }
 
 /// For a place under the limit.
 const MAX_WAIT: Duration = Duration::from_millis(250);
+
+/// One for each host.
+#[cfg(feature = "breaker")]
+pub(super) fn breakers(breaker: Breaker) -> Breakers {
+    donjon_per_key::PerKeyLayer::new(donjon_http::key::authority(), breaker)
+}
+
+// ===== impl Settings =====
+
+impl Settings {
+    /// Half of what an attempt has at the most. One that was begun late, and had less, says nothing of its service.
+    fn patience(&self) -> Duration {
+        let (deadline, attempt) = (self.deadline.handle().timeout(), self.attempt.handle().timeout());
+        deadline.into_iter().chain(attempt).min().map_or(Duration::MAX, |most| most / 2)
+    }
+}
 
 // ===== impl ClientBuilder =====
 
@@ -83,6 +100,7 @@ impl ClientBuilder {
             attempt: TimeoutLayer::http(Duration::from_secs(1)),
             collect: CollectLayer::new(),
             propagate: PropagateDeadlineLayer::new().bypass(),
+            follows: false,
         };
         let none = Identity::new;
         Self { settings, transport: transport(), cache: none(), fallback: none(), hedge: none(), breaker: none() }
@@ -92,14 +110,31 @@ impl ClientBuilder {
 impl<T, C, F, H, B> ClientBuilder<T, C, F, H, B> {
     /// How long a call may take with everything: queue, attempts, sleeps between them, body. 5 s by default; zero
     /// refuses every call, `Duration::MAX` sets no deadline.
-    pub fn deadline(mut self, timeout: Duration) -> Self {
+    pub fn deadline(mut self, timeout: Duration) -> Self
+    where
+        B: Place,
+    {
         self.settings.deadline = DeadlineLayer::http(timeout).ignore_headers();
-        self
+        self.follow()
     }
 
     /// How long one attempt may take, its body included. 1 s by default; `Duration::MAX` leaves it to the deadline.
-    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self
+    where
+        B: Place,
+    {
         self.settings.attempt = TimeoutLayer::http(timeout);
+        self.follow()
+    }
+
+    /// The ready-made breakers, by the times that there are now.
+    fn follow(mut self) -> Self
+    where
+        B: Place,
+    {
+        if self.settings.follows {
+            self.breaker = self.breaker.with_patience(self.settings.patience());
+        }
         self
     }
 
@@ -289,7 +324,9 @@ impl<T, C, F, H, B> ClientBuilder<T, C, F, H, B> {
     /// host and port has a breaker of its own. Never on by default.
     ///
     /// It opens by [`Trip::score`](donjon_breaker::Trip::score): seven failures into an outage. An attempt that is too slow
-    /// is a failure, and so are 408, 425, 429 and 5xx. A refusal of the concurrency limit is none.
+    /// is a failure, and so are 408, 425, 429 and 5xx. A refusal of the concurrency limit is none. Where the deadline comes
+    /// before the attempt's timeout, an attempt is dropped and not told to be too slow: it has failed if it had lasted for
+    /// half of the shorter of the two, whoever has dropped it.
     ///
     /// ```
     /// use donjon::breaker::State;
@@ -307,14 +344,19 @@ impl<T, C, F, H, B> ClientBuilder<T, C, F, H, B> {
     /// ```
     #[cfg(feature = "breaker")]
     pub fn breaker(self) -> ClientBuilder<T, C, F, H, Breakers> {
-        self.breaker_layer(donjon_breaker::BreakerLayer::http())
+        let mut this = self.breaker_layer(donjon_breaker::BreakerLayer::http());
+        this.settings.follows = true;
+        this.follow()
     }
 
-    /// With breakers like this one: another trip, another opening time. Each host gets a [fresh](Fresh::fresh) one.
+    /// With breakers like this one: another trip, another opening time. Each host gets a [fresh](Fresh::fresh) one. What an
+    /// attempt says that is dropped, by a deadline shorter than its timeout above all, is this one's own
+    /// ([`OnCancel`](donjon_breaker::OnCancel)): nothing, unless said.
     #[cfg(feature = "breaker")]
     pub fn breaker_layer(self, breaker: Breaker) -> ClientBuilder<T, C, F, H, Breakers> {
-        let Self { settings, transport, cache, fallback, hedge, .. } = self;
-        let breaker = donjon_per_key::PerKeyLayer::new(donjon_http::key::authority(), breaker);
+        let Self { mut settings, transport, cache, fallback, hedge, .. } = self;
+        settings.follows = false;
+        let breaker = breakers(breaker);
         ClientBuilder { settings, transport, cache, fallback, hedge, breaker }
     }
 

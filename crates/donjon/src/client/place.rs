@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use donjon_budget::Budget;
 use tower_layer::Identity;
 
@@ -9,13 +11,20 @@ pub trait Place: sealed::Place {}
 impl<L: sealed::Place> Place for L {}
 
 pub(super) mod sealed {
-    use super::{Budget, Handles};
+    use super::{Budget, Duration, Handles};
 
     pub trait Place: Sized {
         /// What it sends beyond the calls is paid from this budget.
         #[must_use]
         fn paid_from(self, budget: &Budget) -> Self {
             let _ = budget;
+            self
+        }
+
+        /// What is dropped after so long, its caller's patience being over, has failed.
+        #[must_use]
+        fn with_patience(self, patience: Duration) -> Self {
+            let _ = patience;
             self
         }
 
@@ -59,6 +68,11 @@ impl sealed::Place for super::Hedged {
 
 #[cfg(feature = "breaker")]
 impl sealed::Place for super::Breakers {
+    fn with_patience(self, patience: Duration) -> Self {
+        let breaker = donjon_breaker::BreakerLayer::http();
+        super::builder::breakers(breaker.on_cancel(donjon_breaker::OnCancel::FailAfter(patience)))
+    }
+
     fn add_to(&self, handles: &mut Handles) {
         handles.breakers = Some(self.handle());
     }
