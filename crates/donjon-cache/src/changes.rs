@@ -40,6 +40,6 @@ where
                 Err(_) => count(&core.counters.store_errors),
             },
         }
-        core.flights.retire_if(&|key| core.own_tag(key).is_some_and(|tag| tag == self.tag));
+        core.retire_tagged(&self.tag);
     }
 }

@@ -22,8 +22,8 @@ pub(crate) struct Core<K, V, St> {
 
 /// What follows from a key alone.
 pub(crate) struct ByKey<K> {
-    /// The tag that every value has by its key.
-    tag: Option<fn(&K) -> String>,
+    /// The tags that every value has by its key.
+    tags: Option<fn(&K) -> Vec<String>>,
     /// The key as it is stored.
     stored: Option<fn(&K) -> K>,
 }
@@ -31,12 +31,12 @@ pub(crate) struct ByKey<K> {
 // ===== impl ByKey =====
 
 impl<K> ByKey<K> {
-    /// Nothing: no tag, and the key is stored as it is.
-    pub(crate) const NOTHING: Self = Self { tag: None, stored: None };
+    /// Nothing: no tags, and the key is stored as it is.
+    pub(crate) const NOTHING: Self = Self { tags: None, stored: None };
 
     #[cfg(feature = "http")]
-    pub(crate) fn new(tag: fn(&K) -> String, stored: fn(&K) -> K) -> Self {
-        Self { tag: Some(tag), stored: Some(stored) }
+    pub(crate) fn new(tags: fn(&K) -> Vec<String>, stored: fn(&K) -> K) -> Self {
+        Self { tags: Some(tags), stored: Some(stored) }
     }
 }
 
@@ -113,8 +113,14 @@ impl<K, V, St> fmt::Debug for State<K, V, St> {
 // ===== impl Core =====
 
 impl<K, V, St> Core<K, V, St> {
-    pub(crate) fn own_tag(&self, key: &K) -> Option<String> {
-        self.by_key.tag.map(|tag| tag(key))
+    /// The tags that a value has by its key.
+    pub(crate) fn own_tags(&self, key: &K) -> Vec<String> {
+        self.by_key.tags.map_or_else(Vec::new, |tags| tags(key))
+    }
+
+    /// Nobody joins a call any more whose answer will have this tag by its key, and it is not stored.
+    pub(crate) fn retire_tagged(&self, tag: &str) {
+        self.flights.retire_if(&|key| self.own_tags(key).iter().any(|own| own == tag));
     }
 
     pub(crate) fn stored_key(&self, key: K) -> K {

@@ -87,7 +87,7 @@ where
             let core = claim.core();
             let span = core.control.span(verdict, &keep, limits, cost)?;
             let mut entry = Entry::new(value.clone(), now).fresh_for(span.fresh).stale_for(span.stale).cost(cost);
-            for tag in keep.tags.into_iter().chain(core.own_tag(claim.key()).map(Cow::Owned)) {
+            for tag in keep.tags.into_iter().chain(core.own_tags(claim.key()).into_iter().map(Cow::Owned)) {
                 entry = entry.tag(tag);
             }
             Some(entry)

@@ -145,7 +145,7 @@ where
     #[cfg(feature = "http")]
     pub(crate) fn invalidate_own_tag(&self, tag: &str) {
         let Ok(()) = self.core.store.invalidate_tag(tag).into_inner();
-        self.core.flights.retire_if(&|key| self.core.own_tag(key).is_some_and(|own| own == tag));
+        self.core.retire_tagged(tag);
     }
 
     /// Removes everything.

@@ -111,7 +111,7 @@ impl CacheLayer<HttpRequests, HttpKey, CachedResponse, Http> {
             requests,
             form,
             memory(DEFAULT_CAPACITY),
-            ByKey::new(|key| uri_tag(key.uri()), |key| key.detached()),
+            ByKey::new(|key| vec![uri_tag(key.uri()), path_tag(key.uri().path())], |key| key.detached()),
         )
     }
 }
@@ -140,10 +140,22 @@ impl<St> Handle<HttpKey, CachedResponse, St>
 where
     St: Store<HttpKey, CachedResponse, Error = std::convert::Infallible, Remove = crate::handle::Removed>,
 {
-    /// Removes whatever is stored for this URI, in the form in which requests have it, with whatever method and fields.
+    /// Removes whatever is stored for this URI, in the form in which requests have it, with whatever method and fields. For a
+    /// server that is not one form: see [`invalidate_path`](Self::invalidate_path).
     pub fn invalidate_uri(&self, uri: &Uri) {
         self.invalidate_own_tag(&uri_tag(uri));
     }
+
+    /// Removes whatever is stored for this path, on any host and with any query: for a server, whose requests name the host in
+    /// HTTP/2, and in HTTP/1.1 only if the client likes to. The path is compared as it stands in requests, encoded.
+    pub fn invalidate_path(&self, path: &str) {
+        self.invalidate_own_tag(&path_tag(path));
+    }
+}
+
+/// Every stored answer has the tag of its path.
+fn path_tag(path: &str) -> String {
+    format!("path {path}")
 }
 
 /// Every stored answer has the tag of its URI. Those that are equal have one tag: scheme and authority are the same in

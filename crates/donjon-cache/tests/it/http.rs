@@ -373,6 +373,29 @@ async fn what_is_stored_for_a_uri_can_be_removed() {
     assert_eq!(calls.load(Relaxed), 6);
 }
 
+/// A server is asked for one thing by several URIs: HTTP/2 names the host, and HTTP/1.1 may.
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_for_a_path_can_be_removed_on_whatever_host_and_with_whatever_query() {
+    let cache = CacheLayer::http();
+    let (upstream, calls) = upstream(200, &[]);
+    let service = cache.layer(upstream);
+    let of_the_path = ["/x", "/x?", "/x?y=1", "http://a.test/x", "https://b.test:8443/x"];
+    let others = ["/x/y", "/", "http://a.test/X"];
+    for uri in of_the_path.iter().chain(&others).cycle().take(16) {
+        service.clone().oneshot(request(Method::GET, uri, &[])).await.unwrap();
+    }
+    assert_eq!(calls.load(Relaxed), 8);
+    cache.handle().invalidate_path("/x");
+    for uri in others {
+        service.clone().oneshot(request(Method::GET, uri, &[])).await.unwrap();
+    }
+    assert_eq!(calls.load(Relaxed), 8, "they are other paths");
+    for uri in of_the_path {
+        service.clone().oneshot(request(Method::GET, uri, &[])).await.unwrap();
+    }
+    assert_eq!(calls.load(Relaxed), 13);
+}
+
 #[tokio::test(start_paused = true)]
 async fn inside_of_respond_the_error_is_a_rejection() {
     let cache = CacheLayer::http();
