@@ -12,6 +12,7 @@ mod observe;
 mod one_budget;
 mod orders;
 mod outage;
+mod refusals;
 mod server_stack;
 mod servers;
 mod spawned;

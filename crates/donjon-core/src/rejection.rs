@@ -171,7 +171,8 @@ impl Rejection {
     ///
     /// | Kind | Outcome |
     /// |---|---|
-    /// | `Overloaded`, `RateLimited`, `CircuitOpen`, `NoEndpoint` | `Refused` |
+    /// | `Overloaded`, `CircuitOpen`, `NoEndpoint` | `Refused` |
+    /// | `RateLimited` | `Refused`; without a time to come back, after [`Duration::MAX`]: for good |
     /// | `DeadlineExceeded`, `AttemptTimeout` | `Transient`, `sent: Unknown` in phases attempt and body; else `Refused` |
     /// | `BodyTooLarge`, `NoKey` | `Permanent` |
     /// | `BodyIncomplete` | `Transient`, `sent: Answered` |
@@ -180,10 +181,11 @@ impl Rejection {
     pub fn outcome(&self) -> Outcome {
         let retry_after = self.retry_after;
         match self.kind {
-            RejectionKind::Overloaded
-            | RejectionKind::RateLimited
-            | RejectionKind::CircuitOpen
-            | RejectionKind::NoEndpoint => Outcome::Refused { retry_after },
+            // A rate knows when there will be room: one that says nothing refuses for good.
+            RejectionKind::RateLimited => Outcome::Refused { retry_after: retry_after.or(Some(Duration::MAX)) },
+            RejectionKind::Overloaded | RejectionKind::CircuitOpen | RejectionKind::NoEndpoint => {
+                Outcome::Refused { retry_after }
+            }
             RejectionKind::DeadlineExceeded | RejectionKind::AttemptTimeout => {
                 if self.may_have_been_sent() {
                     Outcome::Transient { sent: Sent::Unknown, retry_after }

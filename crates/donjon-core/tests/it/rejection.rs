@@ -61,6 +61,8 @@ fn its_outcome_is_that_of_the_table() {
                         Outcome::Transient { sent: Sent::Unknown, retry_after }
                     }
                     RejectionKind::BodyTooLarge | RejectionKind::NoKey => Outcome::Permanent,
+                    // It has not said when, so never.
+                    RejectionKind::RateLimited => Outcome::Refused { retry_after: retry_after.or(Some(Duration::MAX)) },
                     RejectionKind::Shared => Outcome::Transient { sent: Sent::Unknown, retry_after },
                     _ => Outcome::Refused { retry_after },
                 };

@@ -11,7 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 
 /// A response body of which the beginning, or all, was read already.
 ///
-/// What was read comes first, in the chunks in which it came, then whatever follows. Its trailers are kept.
+/// What was read comes first, in the chunks in which it came, then whatever follows; of very many chunks the small ones are
+/// put together, so that they take no more memory than what is in them. Its trailers are kept.
 pub struct CollectedBody<B> {
     pub(crate) read: Chunks,
     // Boxed, since they are rare and a response is moved through every layer.
@@ -25,6 +26,8 @@ pub struct CollectedBody<B> {
 pub(crate) struct Chunks {
     first: Option<Bytes>,
     more: VecDeque<Bytes>,
+    /// The end of it, of small ones. Boxed, since there hardly ever is one.
+    tail: Option<Box<BytesMut>>,
     /// The bytes in all of them.
     bytes: usize,
     /// How many were empty, and are not kept.
@@ -126,8 +129,15 @@ impl<B> fmt::Debug for CollectedBody<B> {
 // ===== impl Chunks =====
 
 impl Chunks {
+    /// So many are kept as they came, and those that are not small. Each takes some 40 bytes, and may keep the buffer alive
+    /// that it was read into.
+    const LOOSE: usize = 64;
+    const SMALL: usize = 1024;
+    /// Small ones are put together up to this.
+    const TAIL: usize = 16 * 1024;
+
     const fn new() -> Self {
-        Self { first: None, more: VecDeque::new(), bytes: 0, empty: 0 }
+        Self { first: None, more: VecDeque::new(), tail: None, bytes: 0, empty: 0 }
     }
 
     pub(crate) const fn bytes(&self) -> usize {
@@ -148,21 +158,33 @@ impl Chunks {
             return;
         }
         self.bytes += chunk.len();
-        match &self.first {
-            None => self.first = Some(chunk),
-            Some(_) => self.more.push_back(chunk),
+        if self.first.is_none() {
+            self.first = Some(chunk);
+        } else if self.more.len() < Self::LOOSE || chunk.len() >= Self::SMALL {
+            self.end_tail();
+            self.more.push_back(chunk);
+        } else {
+            let tail = self.tail.get_or_insert_default();
+            tail.extend_from_slice(&chunk);
+            if tail.len() >= Self::TAIL {
+                self.end_tail();
+            }
         }
+    }
+
+    fn end_tail(&mut self) {
+        self.more.extend(self.tail.take().map(|tail| tail.freeze()));
     }
 
     fn pop(&mut self) -> Option<Bytes> {
         let chunk = self.first.take()?;
-        self.first = self.more.pop_front();
+        self.first = self.more.pop_front().or_else(|| self.tail.take().map(|tail| tail.freeze()));
         self.bytes -= chunk.len();
         Some(chunk)
     }
 
     fn into_bytes(mut self) -> Bytes {
-        if self.more.is_empty() {
+        if self.more.is_empty() && self.tail.is_none() {
             return self.first.unwrap_or_default();
         }
         let mut all = BytesMut::with_capacity(self.bytes);
@@ -170,5 +192,41 @@ impl Chunks {
             all.extend_from_slice(&chunk);
         }
         all.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_small_chunks_are_put_together_in_their_order() {
+        let text: Vec<u8> = (0..100_000_u32).map(|n| n as u8).collect();
+        let mut chunks = Chunks::new();
+        for (n, byte) in text.chunks(1).enumerate() {
+            // A large one in between stays as it is, and in its place.
+            if n == 50_000 {
+                chunks.push(Bytes::from(vec![7; 5000]));
+            }
+            chunks.push(Bytes::copy_from_slice(byte));
+        }
+        assert_eq!(chunks.bytes(), 105_000);
+        assert!(chunks.more.len() < 100, "{} chunks", chunks.more.len());
+        let mut read = Vec::new();
+        while let Some(chunk) = chunks.pop() {
+            read.extend_from_slice(&chunk);
+        }
+        assert_eq!((chunks.bytes(), chunks.is_empty()), (0, true));
+        assert_eq!(read[..50_000], text[..50_000]);
+        assert!(read[50_000..55_000].iter().all(|byte| *byte == 7));
+        assert_eq!(read[55_000..], text[50_000..]);
+    }
+
+    #[test]
+    fn what_was_put_together_is_one_piece_in_the_end() {
+        let mut chunks = Chunks::new();
+        (0..500_u32).for_each(|n| chunks.push(Bytes::from(n.to_string())));
+        let all: String = (0..500).map(|n| n.to_string()).collect();
+        assert_eq!(chunks.into_bytes(), all);
     }
 }

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use donjon_core::Rejection;
+use donjon_core::{Rejection, RejectionKind};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
@@ -85,7 +85,8 @@ pub fn plain_response(rejection: &Rejection) -> Response<Bytes> {
 }
 
 /// The refusal as a response of gRPC without a message: HTTP status 200, `grpc-status`, and the kind of the refusal as
-/// `grpc-message`. If it says when to come back, `grpc-retry-pushback-ms` does too (gRFC A6), rounded up.
+/// `grpc-message`. If it says when to come back, `grpc-retry-pushback-ms` does too (gRFC A6), rounded up; a rate that says no
+/// time refuses for good, which is -1.
 #[must_use]
 pub fn grpc_response(rejection: &Rejection) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
@@ -103,6 +104,8 @@ pub fn grpc_trailers(rejection: &Rejection) -> HeaderMap {
     if let Some(after) = rejection.retry_after() {
         let millis = i32::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
         trailers.insert(GRPC_RETRY_PUSHBACK_MS, HeaderValue::from(millis));
+    } else if rejection.kind() == RejectionKind::RateLimited {
+        trailers.insert(GRPC_RETRY_PUSHBACK_MS, HeaderValue::from_static("-1"));
     }
     trailers
 }

@@ -303,7 +303,11 @@ async fn a_client_library_is_told_of_a_refusal_in_grpc() {
             Err::<Response<Full<Bytes>>, _>(CallError::from_rejection(Rejection::new(kind, "test")))
         });
         let response = RefusalLayer::new().layer(refuse).oneshot(Request::new(())).await.unwrap();
-        assert_eq!(GrpcStatus::read(response.headers()), Some(GrpcStatus::new(Code::from_number(code))));
+        let status = GrpcStatus::read(response.headers()).unwrap();
+        assert_eq!(status.code, Code::from_number(code));
+        // A rate that says no time has refused for good.
+        let never = (kind == RejectionKind::RateLimited).then_some(Pushback::Never);
+        assert_eq!(status.pushback, never);
         let bypassed = RefusalLayer::new().bypass().layer(refuse).oneshot(Request::new(())).await;
         assert_eq!(bypassed.unwrap_err().as_rejection().unwrap().kind(), kind);
     }

@@ -298,6 +298,10 @@ fn the_functions_are_there_without_a_service() {
     assert_eq!(problem_response(&rejection).status(), 429);
     assert_eq!(plain_response(&rejection).headers()["retry-after"], "3");
     assert_eq!(grpc_response(&rejection).headers()["grpc-status"], "8");
+    assert_eq!(grpc_response(&rejection).headers()["grpc-retry-pushback-ms"], "3000");
+    let for_good = Rejection::new(RejectionKind::RateLimited, "x");
+    assert_eq!(grpc_response(&for_good).headers()["grpc-retry-pushback-ms"], "-1", "do not come back");
+    assert!(!grpc_response(&overloaded()).headers().contains_key("grpc-retry-pushback-ms"), "nobody knows");
     let asked = Asked::of(&Request::new(()));
     assert!(!asked.grpc);
     assert_eq!(Plain.render(&rejection, asked).body(), "rate-limited\n");
