@@ -35,8 +35,9 @@ impl ClientIp {
     /// client is the one that the outermost of them saw: counted from the right, the `proxies`-th address. Whatever
     /// stands further left was written by strangers, and is not read. 0 reads the peer of the connection alone.
     ///
-    /// A request that has not passed all the proxies (there are fewer addresses, or that one is not an address) has the
-    /// key of its peer, which is known to be true.
+    /// A request with fewer addresses than that, or whose address is none, has the key of its peer. But who reaches the server
+    /// without its proxies writes the field himself, and has as many keys as he invents: it must be reachable through them
+    /// alone.
     pub const fn behind(mut self, proxies: usize) -> Self {
         self.field = forwarded::x_forwarded_for;
         self.proxies = proxies;
