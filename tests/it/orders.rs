@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use donjon::{Backoff, CallError, CollectLayer, ConcurrencyLimitLayer, DeadlineLayer, RetryLayer, TimeoutLayer};
+use donjon::{
+    Backoff, BreakerLayer, Budget, CacheLayer, CallError, CollectLayer, ConcurrencyLimitLayer, DeadlineLayer,
+    HedgeLayer, RetryLayer, TimeoutLayer, hedge::Delay, retry,
+};
 use donjon_tests::upstream::{
     Step::{After, Json, Never, RetryAfter, Status, Truncated},
     Upstream,
@@ -97,4 +100,83 @@ async fn a_deadline_inside_of_the_retry_is_spent_anew_by_each_attempt() {
     let wrong = ServiceBuilder::new().layer(retry()).layer(DeadlineLayer::new(SECOND)).service(transport!(upstream));
     assert_eq!(wrong.oneshot(request()).await.unwrap().status(), 503);
     assert!(started.elapsed() >= 3 * SECOND, "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_outside_of_the_retry_opens_late() {
+    let down = || Upstream::new([Status(503)]);
+    let retry = || retry().budget(Budget::unlimited());
+    // For longer than a retry waits.
+    let breaker = || BreakerLayer::http().open_for(600 * SECOND).max_open(600 * SECOND);
+
+    let upstream = down();
+    let right = ServiceBuilder::new().layer(retry()).layer(breaker()).service(transport!(upstream));
+    for _ in 0..10 {
+        let _ = right.clone().oneshot(request()).await;
+    }
+    assert_eq!(upstream.calls(), 7, "each attempt counts");
+
+    let upstream = down();
+    let wrong = ServiceBuilder::new().layer(breaker()).layer(retry()).service(transport!(upstream));
+    for _ in 0..10 {
+        let _ = wrong.clone().oneshot(request()).await;
+    }
+    assert_eq!(upstream.calls(), 28, "each call counts, of four attempts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_inside_of_the_limit_puts_two_in_flight_under_one_permit() {
+    let hedge = || HedgeLayer::http().delay(Delay::fixed(Duration::from_millis(10))).budget(&Budget::unlimited());
+    for (hedge_inside, most) in [(false, 1), (true, 2)] {
+        let upstream = Upstream::new([Never]);
+        let limit = ConcurrencyLimitLayer::http(1);
+        if hedge_inside {
+            let stack = ServiceBuilder::new().layer(limit).layer(hedge()).service(transport!(upstream));
+            let _ = tokio::time::timeout(SECOND, stack.oneshot(request())).await;
+        } else {
+            let stack = ServiceBuilder::new().layer(hedge()).layer(limit).service(transport!(upstream));
+            let _ = tokio::time::timeout(SECOND, stack.oneshot(request())).await;
+        }
+        assert_eq!(upstream.calls(), most, "hedge inside: {hedge_inside}");
+    }
+}
+
+/// The failure is shared by those who wait for it, and each of them pays for a retry of its own.
+#[tokio::test(start_paused = true)]
+async fn a_cache_inside_of_the_retry_makes_each_who_waits_pay_for_a_retry() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    };
+
+    for (cache_inside, answered) in [(false, 10), (true, 3)] {
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&calls);
+        let once_down = tower::service_fn(move |n: u64| {
+            let is_first = counted.fetch_add(1, Relaxed) == 0;
+            async move {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                if is_first { Err(CallError::new("it was down")) } else { Ok(n) }
+            }
+        });
+        let cache = CacheLayer::new(|n: &u64| Some(*n)).ttl(SECOND);
+        let budget = Budget::builder().capacity(3).initial(3).build();
+        let retry = RetryLayer::new(retry::Standard::new()).backoff(Backoff::constant(SECOND / 10)).budget(budget);
+        let ten = async |stack: tower::util::BoxCloneSyncService<u64, u64, CallError>| {
+            let all = (0..10).map(|_| stack.clone().oneshot(1));
+            futures_util::future::join_all(all).await.into_iter().filter(Result::is_ok).count()
+        };
+        let ok = if cache_inside {
+            ten(tower::util::BoxCloneSyncService::new(
+                ServiceBuilder::new().layer(retry).layer(cache).service(once_down),
+            ))
+            .await
+        } else {
+            ten(tower::util::BoxCloneSyncService::new(
+                ServiceBuilder::new().layer(cache).layer(retry).service(once_down),
+            ))
+            .await
+        };
+        assert_eq!((ok, calls.load(Relaxed)), (answered, 2), "cache inside: {cache_inside}");
+    }
 }
