@@ -57,6 +57,16 @@ impl Publisher {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
     }
 
+    /// Publishes no more of the handles that were given this name. What a recorder has of them stays as it is.
+    pub fn unwatch(&self, stack: &str) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let (gone, kept) = std::mem::take(&mut *watched).into_iter().partition::<Vec<_>, _>(|it| it.stack == stack);
+        *watched = kept;
+        drop(watched);
+        // Without the lock: a source is foreign code.
+        drop(gone);
+    }
+
     /// Sets the recorder's figures to what they are now.
     pub fn publish(&self) {
         for watched in self.watched() {

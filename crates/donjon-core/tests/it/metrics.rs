@@ -71,3 +71,16 @@ fn each_publication_sets_the_figures_to_what_they_are() {
     lines.sort();
     assert_eq!(lines, ["calls_total stack=one,phase=queue counter 8 (Calls.)", "level stack=one gauge 4 (A level.)"]);
 }
+
+#[test]
+fn what_is_not_watched_any_more_is_dropped_and_published_no_more() {
+    let source = Arc::new(Source::default());
+    let publisher = Publisher::new();
+    for name in ["one", "two", "one"] {
+        publisher.watch(name, Arc::clone(&source));
+    }
+    publisher.unwatch("one");
+    publisher.unwatch("nobody");
+    assert_eq!(format!("{publisher:?}"), r#"["two"]"#);
+    assert_eq!(Arc::strong_count(&source), 2);
+}
