@@ -11,7 +11,7 @@ use std::{
 use donjon_core::{Reject, Rejection, RejectionKind};
 use pin_project_lite::pin_project;
 
-use crate::LAYER;
+use crate::{LAYER, kept::Kept};
 
 pin_project! {
     /// The response future of [`PerKey`](crate::PerKey): `F` is the future of the layer `L` of the key.
@@ -31,7 +31,7 @@ pin_project! {
             // Dropped before the lease.
             #[pin]
             future: F,
-            lease: Option<Arc<L>>,
+            lease: Option<Arc<Kept<L>>>,
         },
         Refused { kind: RejectionKind },
         Done,
@@ -61,10 +61,20 @@ where
         // Out of the future while it is polled, so that a panic gives the lease back.
         let own = lease.take();
         let poll = future.poll(cx);
-        if poll.is_pending() {
-            *lease = own;
+        match &poll {
+            Poll::Pending => *lease = own,
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => count(own.as_deref(), error),
         }
         poll
+    }
+}
+
+/// The layer of the key, or what is inside of it, may have refused the call.
+#[cold]
+fn count<L, E: Reject>(kept: Option<&Kept<L>>, error: &E) {
+    if let (Some(kept), Some(rejection)) = (kept, error.as_rejection()) {
+        kept.refusals().count(rejection.kind());
     }
 }
 

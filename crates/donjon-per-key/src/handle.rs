@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use donjon_core::{Fresh, OutOfRange};
+use donjon_core::{Fresh, OutOfRange, RejectionKind, state_changed};
 
-use crate::{keys::MOST, layer::Shared};
+use crate::{LAYER, kept, keys::MOST, layer::Shared};
 
 /// The operator's end of a [`PerKeyLayer`](crate::PerKeyLayer): which keys there are, the state of each, and the bounds.
 ///
@@ -39,6 +39,12 @@ pub struct Stats {
     pub without_key: u64,
     /// For how many calls there was no room, since all other keys were in use.
     pub when_full: u64,
+    /// How many calls were refused by the layer of their key, or by whatever is inside of it: they ended with an error
+    /// that is a [`Rejection`](donjon_core::Rejection). Calls that share a state, for want of a key or of room, are among
+    /// them; calls that are refused here for the want of it, and those that go past the layer, are not.
+    pub refused: u64,
+    /// The same, by kind.
+    pub(crate) by_kind: [u64; kept::PLACES],
 }
 
 // ===== impl Handle =====
@@ -79,7 +85,7 @@ impl<K, L: Fresh> Handle<K, L> {
         Q: Hash + Eq + ?Sized,
     {
         let lease = self.shared.keys.get(key)?;
-        Some(look(&lease))
+        Some(look(&lease.layer))
     }
 
     /// Calls `look` with each key and its layer, in no order, as [`with`](Self::with) does.
@@ -90,7 +96,7 @@ impl<K, L: Fresh> Handle<K, L> {
         let mut all = Vec::new();
         self.shared.keys.each(|key, lease| all.push((key.clone(), Arc::clone(lease))));
         for (key, lease) in all {
-            look(&key, &lease);
+            look(&key, &lease.layer);
         }
     }
 
@@ -115,18 +121,51 @@ impl<K, L: Fresh> Handle<K, L> {
         self.shared.keys.remove(key)
     }
 
+    /// Calls `look` with the layer that keys get a [fresh](Fresh::fresh) one of: what is changed through its handle holds
+    /// for the keys that come afterwards, where `fresh` takes over the settings of the moment, as donjon's own layers do.
+    /// No call goes through this layer itself.
+    ///
+    /// Keys that have a state keep theirs: see [`each`](Self::each). So do the [keyless](Self::with_keyless) and those
+    /// [without room](Self::with_overflow). After how long an idle key leaves does not change by itself, where a limit is
+    /// changed to one that [remembers](Fresh::memory) for longer: see [`set_idle`](Self::set_idle).
+    ///
+    /// ```
+    /// use donjon_core::Rejection;
+    /// use donjon_per_key::PerKeyLayer;
+    /// use donjon_rate_limit::{Rate, RateLimitLayer};
+    /// use tower::{Layer, ServiceExt, service_fn};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// let per_user = PerKeyLayer::new(|user: &&'static str| Some(*user), RateLimitLayer::new(Rate::per_second(20)));
+    /// let service = per_user.layer(service_fn(|_: &'static str| async { Ok::<_, Rejection>(()) }));
+    /// service.clone().oneshot("ann").await.unwrap();
+    ///
+    /// let (handle, half) = (per_user.handle(), Rate::per_second(10));
+    /// handle.with_template(|limit| limit.handle().set_rate(half))?;
+    /// service.oneshot("bob").await.unwrap();
+    /// assert_eq!(handle.with("ann", |limit| limit.handle().rate()), Some(Rate::per_second(20)));
+    /// assert_eq!(handle.with("bob", |limit| limit.handle().rate()), Some(half));
+    /// // Those that are there as well.
+    /// handle.each(|_, limit| limit.handle().set_rate(half).expect("it is in range"));
+    /// # Ok::<(), donjon_core::OutOfRange>(()) }).unwrap();
+    /// ```
+    pub fn with_template<T>(&self, look: impl FnOnce(&L) -> T) -> T {
+        look(&self.shared.template.layer)
+    }
+
     /// Calls `look` with the layer that calls without a key share, if they do: see
     /// [`Unkeyed::Share`](crate::Unkeyed::Share).
     pub fn with_keyless<T>(&self, look: impl FnOnce(&L) -> T) -> T {
-        look(&self.shared.keyless)
+        look(&self.shared.keyless.layer)
     }
 
     /// Calls `look` with the layer that calls without room share, if they do.
     pub fn with_overflow<T>(&self, look: impl FnOnce(&L) -> T) -> T {
-        look(&self.shared.overflow)
+        look(&self.shared.overflow.layer)
     }
 
-    /// How many keys may have a state from now on. Those that are too many leave at once, unless they are in use.
+    /// How many keys may have a state from now on. Those that are too many leave at once, unless they are in use. Each
+    /// key is looked at for that, a few of them under each lock.
     ///
     /// # Errors
     ///
@@ -137,6 +176,7 @@ impl<K, L: Fresh> Handle<K, L> {
         }
         self.shared.keys.set_max(max);
         self.shared.keys.tidy();
+        state_changed(LAYER, "max_keys", max);
         Ok(())
     }
 
@@ -148,6 +188,7 @@ impl<K, L: Fresh> Handle<K, L> {
     pub fn set_idle(&self, idle: Duration) -> Result<(), OutOfRange> {
         self.shared.keys.set_idle(idle);
         self.shared.keys.tidy();
+        state_changed(LAYER, "idle", format_args!("{idle:?}"));
         Ok(())
     }
 
@@ -157,6 +198,7 @@ impl<K, L: Fresh> Handle<K, L> {
         let shared = &*self.shared;
         shared.keys.tidy();
         let (keys, busy, counts) = shared.keys.figures();
+        let by_kind = shared.template.refusals().read();
         Stats {
             max_keys: shared.keys.max(),
             keys,
@@ -166,7 +208,19 @@ impl<K, L: Fresh> Handle<K, L> {
             expired: counts.expired,
             without_key: shared.without_key.load(Ordering::Relaxed),
             when_full: shared.when_full.load(Ordering::Relaxed),
+            refused: by_kind.iter().sum(),
+            by_kind,
         }
+    }
+}
+
+// ===== impl Stats =====
+
+impl Stats {
+    /// How many calls were [refused](Self::refused) as this kind.
+    #[must_use]
+    pub fn refused_as(&self, kind: RejectionKind) -> u64 {
+        self.by_kind[kept::place(kind)]
     }
 }
 

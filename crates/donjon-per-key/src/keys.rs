@@ -50,6 +50,13 @@ struct Part<K, L> {
     counts: Counts,
 }
 
+/// Those who have been idle for too long, of those who were looked at.
+struct Swept<K, L> {
+    expired: Vec<Node<K, Arc<L>>>,
+    /// Whether there may be more: as many were looked at as may be at once.
+    more: bool,
+}
+
 /// What has happened to keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -139,9 +146,9 @@ impl<K, L: Fresh> Keys<K, L> {
         };
         part.hits += 1;
         if part.hits >= HITS {
-            let expired = part.sweep(Instant::now(), self.idle());
+            let swept = part.sweep(Instant::now(), self.idle());
             drop(part);
-            self.forget(expired);
+            self.forget(swept.expired);
             self.sweep_next();
         }
         Some(found)
@@ -167,10 +174,10 @@ impl<K, L: Fresh> Keys<K, L> {
                 (made, None)
             }
         };
-        let expired = part.sweep(now, self.idle());
+        let swept = part.sweep(now, self.idle());
         drop(part);
         drop(unused);
-        self.forget(expired);
+        self.forget(swept.expired);
         Some(lease)
     }
 
@@ -193,7 +200,7 @@ impl<K, L: Fresh> Keys<K, L> {
         let shards = self.shards();
         (0..shards.len()).any(|n| {
             let mut part = lock(&shards[(own + n) % shards.len()].0);
-            let evicted = part.evict(now);
+            let (evicted, _) = part.evict(now);
             drop(part);
             let found = evicted.is_some();
             self.forget(evicted);
@@ -207,8 +214,8 @@ impl<K, L: Fresh> Keys<K, L> {
     fn sweep_next(&self) {
         let shards = self.shards();
         let next = self.next.fetch_add(1, Ordering::Relaxed) % shards.len();
-        let expired = lock(&shards[next].0).sweep(Instant::now(), self.idle());
-        self.forget(expired);
+        let swept = lock(&shards[next].0).sweep(Instant::now(), self.idle());
+        self.forget(swept.expired);
     }
 
     /// Outside of the lock: they are dropped here, by whatever code.
@@ -273,16 +280,41 @@ impl<K, L: Fresh> Keys<K, L> {
         for shard in self.shards() {
             loop {
                 let mut part = lock(&shard.0);
-                let expired = part.sweep(now, self.idle());
+                let swept = part.sweep(now, self.idle());
                 drop(part);
-                let more = expired.len() >= LOOKS;
-                self.forget(expired);
-                if !more {
+                self.forget(swept.expired);
+                if !swept.more {
                     break;
                 }
             }
         }
-        while self.len.load(Ordering::Relaxed) > self.max() && self.evict(0, now) {}
+        if self.is_over() {
+            self.trim(now);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.len.load(Ordering::Relaxed) > self.max()
+    }
+
+    /// Sends away who is too many: one of each shard in turn, until the bound holds or each shard has been gone through.
+    fn trim(&self, now: Instant) {
+        let shards = self.shards();
+        // How many are still to be looked at. Those that are passed over become the newest, so that none is looked at
+        // twice before all others.
+        let mut left: Vec<_> = shards.iter().map(|shard| lock(&shard.0).lru.len()).collect();
+        while left.iter().any(|&left| left > 0) {
+            for (shard, left) in shards.iter().zip(&mut left).filter(|(_, left)| **left > 0) {
+                if !self.is_over() {
+                    return;
+                }
+                let mut part = lock(&shard.0);
+                let (evicted, looks) = part.evict(now);
+                drop(part);
+                *left = if looks == 0 { 0 } else { left.saturating_sub(looks) };
+                self.forget(evicted);
+            }
+        }
     }
 
     /// How many keys there are, and how many of them are in use; what has happened.
@@ -331,10 +363,10 @@ impl<K, L> Part<K, L> {
 impl<K, L: Fresh> Part<K, L> {
     /// Takes out who has been idle for at least so long. Whoever is in use is used now.
     #[must_use]
-    fn sweep(&mut self, now: Instant, idle: Duration) -> Vec<Node<K, Arc<L>>> {
+    fn sweep(&mut self, now: Instant, idle: Duration) -> Swept<K, L> {
         self.hits = 0;
         self.lru.stamp(now);
-        let mut expired = Vec::new();
+        let (mut expired, mut more) = (Vec::new(), true);
         for _ in 0..LOOKS {
             match self.lru.oldest() {
                 Some((at, Some(used))) if used < now && now.duration_since(used) >= idle => {
@@ -345,25 +377,29 @@ impl<K, L: Fresh> Part<K, L> {
                         self.lru.touch(at);
                     }
                 }
-                _ => break,
+                _ => {
+                    more = false;
+                    break;
+                }
             }
         }
         self.lru.stamp(now);
-        expired
+        Swept { expired, more }
     }
 
-    /// Takes out the one whose use was longest ago, of those that are not in use.
-    fn evict(&mut self, now: Instant) -> Option<Node<K, Arc<L>>> {
-        for _ in 0..LOOKS.min(self.lru.len()) {
-            let (at, _) = self.lru.oldest()?;
+    /// Takes out the one whose use was longest ago, of those that are not in use; and how many were looked at.
+    fn evict(&mut self, now: Instant) -> (Option<Node<K, Arc<L>>>, usize) {
+        let looks = LOOKS.min(self.lru.len());
+        for look in 1..=looks {
+            let Some((at, _)) = self.lru.oldest() else { break };
             if is_free(&mut self.lru.node_mut(at).value) {
                 self.counts.evicted += 1;
-                return Some(self.lru.remove(at));
+                return (Some(self.lru.remove(at)), look);
             }
             self.lru.touch(at);
         }
         self.lru.stamp(now);
-        None
+        (None, looks)
     }
 }
 

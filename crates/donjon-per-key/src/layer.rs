@@ -7,7 +7,7 @@ use std::{
 use donjon_core::Fresh;
 use tower_layer::Layer;
 
-use crate::{Handle, PerKey, Unkeyed, keys::Keys};
+use crate::{Handle, PerKey, Unkeyed, kept::Kept, keys::Keys, room::Room};
 
 /// How many keys are kept, unless said.
 const MAX_KEYS: usize = 10_000;
@@ -35,15 +35,16 @@ pub(crate) struct Settings {
 }
 
 pub(crate) struct Shared<L, K> {
-    pub(crate) keys: Keys<K, L>,
+    pub(crate) keys: Keys<K, Kept<L>>,
+    pub(crate) room: Room,
     /// What new keys get a fresh one of.
-    pub(crate) template: L,
+    pub(crate) template: Kept<L>,
     /// Lets everything through.
     pub(crate) bypass: L,
     /// Of all calls without a key, if they share one.
-    pub(crate) keyless: L,
+    pub(crate) keyless: Arc<Kept<L>>,
     /// Of all calls for whose key there was no room, if they share one.
-    pub(crate) overflow: L,
+    pub(crate) overflow: Arc<Kept<L>>,
     pub(crate) without_key: AtomicU64,
     pub(crate) when_full: AtomicU64,
 }
@@ -56,7 +57,8 @@ impl<X, L: Fresh, K> PerKeyLayer<X, L, K> {
     /// [remembers](Fresh::memory), if that is longer.
     ///
     /// The state of `layer` itself is not used; what its handle changes holds for the keys that come afterwards, where
-    /// `fresh` takes over the settings of the moment, as donjon's own layers do.
+    /// `fresh` takes over the settings of the moment, as donjon's own layers do. It is reached through
+    /// [`Handle::with_template`] too.
     ///
     /// Several layers in a tuple are one, the first being the outermost. Any closure `Fn(&Req) -> Option<K>` is a `key`.
     pub fn new(key: X, layer: L) -> Self {
@@ -125,7 +127,7 @@ impl<S, X: Clone, L: Layer<S>, K> Layer<S> for PerKeyLayer<X, L, K> {
 impl<X: Clone, L: Fresh, K> Fresh for PerKeyLayer<X, L, K> {
     /// No keys, with the bounds that this one has now.
     fn fresh(&self) -> Self {
-        let shared = Shared::new(self.shared.keys.fresh(), self.shared.template.fresh());
+        let shared = Shared::new(self.shared.keys.fresh(), self.shared.template.layer.fresh());
         Self { shared: Arc::new(shared), key: self.key.clone(), settings: self.settings }
     }
 
@@ -156,7 +158,7 @@ impl<X: Clone, L, K> Clone for PerKeyLayer<X, L, K> {
 impl<X, L: fmt::Debug, K> fmt::Debug for PerKeyLayer<X, L, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKeyLayer")
-            .field("layer", &self.shared.template)
+            .field("layer", &self.shared.template.layer)
             .field("max_keys", &self.shared.keys.max())
             .field("idle", &self.shared.keys.idle())
             .field("settings", &self.settings)
@@ -167,12 +169,14 @@ impl<X, L: fmt::Debug, K> fmt::Debug for PerKeyLayer<X, L, K> {
 // ===== impl Shared =====
 
 impl<L: Fresh, K> Shared<L, K> {
-    fn new(keys: Keys<K, L>, template: L) -> Self {
+    fn new(keys: Keys<K, Kept<L>>, layer: L) -> Self {
+        let template = Kept::new(layer);
         Self {
             keys,
-            bypass: template.bypass(),
-            keyless: template.fresh(),
-            overflow: template.fresh(),
+            room: Room::default(),
+            bypass: template.layer.bypass(),
+            keyless: Arc::new(template.fresh()),
+            overflow: Arc::new(template.fresh()),
             template,
             without_key: AtomicU64::new(0),
             when_full: AtomicU64::new(0),

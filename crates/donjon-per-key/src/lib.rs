@@ -76,6 +76,17 @@
 //! [`Fresh::fresh`](donjon_core::Fresh::fresh) makes a layer with keys of its own, so layers can be nested;
 //! [`handle`](PerKeyLayer::handle) reads and turns the running one.
 //!
+//! # What an operator sees
+//!
+//! [`Handle::stats`] counts the keys, and the calls that were refused by the layers of all keys together; the figures are
+//! those of [`Observe`](donjon_core::Observe) as well. The state of one key is seen through [`Handle::with`], and
+//! [`Handle::with_template`] changes what the keys to come are given.
+//!
+//! There is an event ([`state_changed`](donjon_core::state_changed)) when a knob of the handle is turned; a warning when
+//! a call finds no room since all keys are in use, and the matching event when there is room again, which is when new keys
+//! have found it 64 times in a row (or as often as there may be keys, if these are fewer); and one warning when the first
+//! call comes without a key.
+//!
 //! # Cancellation
 //!
 //! Dropping a call drops the call of the layer inside, and with it what that one holds; then the key is no longer in use
@@ -85,7 +96,8 @@
 //!
 //! For a key that has a state: the extraction, a hash, a lock of one shard for a look-up, a reference count, one clone of
 //! the inner service, and what the layer costs to lay around a service (donjon's: reference counts). Nothing is
-//! allocated, and the clock is read at every sixty-fourth call. A new key allocates its state, and reads the clock.
+//! allocated, and the clock is read at every sixty-fourth call. A new key allocates its state, and reads the clock. A call
+//! that is refused counts itself where those of all keys do.
 //!
 //! # Feature flags
 //!
@@ -94,10 +106,12 @@
 mod except;
 pub mod future;
 mod handle;
+mod kept;
 mod keys;
 mod layer;
 mod lru;
 mod observe;
+mod room;
 mod service;
 mod sync;
 mod unkeyed;

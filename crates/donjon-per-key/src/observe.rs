@@ -1,9 +1,11 @@
 use donjon_core::{Figure, Fresh, Observe};
 
-use crate::Handle;
+use crate::{Handle, kept::KINDS};
 
 /// `donjon_per_key_*`: `keys`, `busy`, `max_keys` (gauges); `created_total`, `evicted_total`, `expired_total`,
-/// `without_key_total`, `when_full_total`. Nothing of a single key: keys are without bound, and no labels.
+/// `without_key_total`, `when_full_total`, and `refused_total` with the label `kind` (the names of
+/// [`RejectionKind`](donjon_core::RejectionKind), and `other`), over all keys. Nothing of a single key: keys are without
+/// bound, and no labels.
 impl<K, L: Fresh> Observe for Handle<K, L> {
     fn observe(&self, visit: &mut dyn FnMut(Figure)) {
         let stats = self.stats();
@@ -23,6 +25,11 @@ impl<K, L: Fresh> Observe for Handle<K, L> {
             ("donjon_per_key_when_full_total", "Calls for which there was no room.", stats.when_full),
         ] {
             visit(Figure::counter(name, help, value));
+        }
+        let names = KINDS.iter().map(|kind| kind.as_str()).chain(["other"]);
+        for (kind, value) in names.zip(stats.by_kind) {
+            let help = "Calls that were refused by the layer of their key, or inside of it.";
+            visit(Figure::counter("donjon_per_key_refused_total", help, value).label("kind", kind));
         }
     }
 }

@@ -6,13 +6,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use donjon_core::{Fresh, Key, Reject, RejectionKind};
+use donjon_core::{Fresh, Key, Reject, RejectionKind, state_worsened};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Unkeyed,
+    LAYER, Unkeyed,
     future::{ResponseFuture, State},
+    kept::Kept,
     layer::{Settings, Shared},
 };
 
@@ -26,8 +27,8 @@ pub struct PerKey<S, X, L, K> {
 
 /// The layer that a call goes through.
 enum Chosen<'a, L> {
-    Leased(Arc<L>),
-    Kept(&'a L),
+    Leased(Arc<Kept<L>>),
+    Bypass(&'a L),
 }
 
 // ===== impl Shared =====
@@ -37,26 +38,36 @@ impl<L: Fresh, K: Hash + Eq> Shared<L, K> {
     #[inline]
     fn choose(&self, key: impl FnOnce() -> Option<K>, settings: Settings) -> Result<Chosen<'_, L>, RejectionKind> {
         if settings.bypass {
-            return Ok(Chosen::Kept(&self.bypass));
+            return Ok(Chosen::Bypass(&self.bypass));
         }
         let (unkeyed, layer, kind) = match key() {
             Some(key) => {
-                if let Some(lease) = self.keys.lease(key, || self.template.fresh()) {
+                if let Some(lease) = self.keys.lease(key, || self.make()) {
                     return Ok(Chosen::Leased(lease));
                 }
                 self.when_full.fetch_add(1, Ordering::Relaxed);
+                self.room.was_missing(self.keys.max());
                 (settings.when_full, &self.overflow, RejectionKind::Overloaded)
             }
             None => {
-                self.without_key.fetch_add(1, Ordering::Relaxed);
+                if self.without_key.fetch_add(1, Ordering::Relaxed) == 0 {
+                    state_worsened(LAYER, "key", "missing");
+                }
                 (settings.without_key, &self.keyless, RejectionKind::NoKey)
             }
         };
         match unkeyed {
-            Unkeyed::Bypass => Ok(Chosen::Kept(&self.bypass)),
-            Unkeyed::Share => Ok(Chosen::Kept(layer)),
+            Unkeyed::Bypass => Ok(Chosen::Bypass(&self.bypass)),
+            Unkeyed::Share => Ok(Chosen::Leased(Arc::clone(layer))),
             Unkeyed::Refuse => Err(kind),
         }
+    }
+
+    /// The state of a key for which there is room.
+    #[cold]
+    fn make(&self) -> Kept<L> {
+        self.room.was_found();
+        self.template.fresh()
     }
 }
 
@@ -107,8 +118,8 @@ where
         let clone = self.inner.clone();
         let readied = mem::replace(&mut self.inner, clone);
         let (mut service, lease) = match self.shared.choose(|| self.key.key(&request), self.settings) {
-            Ok(Chosen::Leased(lease)) => (lease.layer(readied), Some(lease)),
-            Ok(Chosen::Kept(layer)) => (layer.layer(readied), None),
+            Ok(Chosen::Leased(lease)) => (lease.layer.layer(readied), Some(lease)),
+            Ok(Chosen::Bypass(layer)) => (layer.layer(readied), None),
             Err(kind) => return ResponseFuture::refused(kind),
         };
         ResponseFuture { state: State::Calling { future: service.call(request), lease } }
@@ -125,7 +136,7 @@ impl<S: fmt::Debug, X, L: fmt::Debug, K> fmt::Debug for PerKey<S, X, L, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKey")
             .field("inner", &self.inner)
-            .field("layer", &self.shared.template)
+            .field("layer", &self.shared.template.layer)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

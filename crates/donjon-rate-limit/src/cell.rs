@@ -42,10 +42,13 @@ pub(crate) struct Cell {
     change: Mutex<Current>,
 }
 
-/// What the terms were made from.
+/// What the terms were made from, and what has to outlast them.
 #[derive(Debug)]
 pub(crate) struct Current {
     rate: Rate,
+    /// Up to when turns were promised by terms that are over, in the owner's time. The word has it too, as long as
+    /// time passes in its terms; but what the word owes beyond an empty bucket may be less, after the burst has risen.
+    promised_until: u64,
 }
 
 /// What was read at one time: it holds as long as the word does.
@@ -102,7 +105,7 @@ impl Cell {
             step: AtomicU64::new(terms.step),
             burst: AtomicU64::new(terms.burst),
             changes: AtomicU64::new(0),
-            change: Mutex::new(Current { rate }),
+            change: Mutex::new(Current { rate, promised_until: 0 }),
         }
     }
 
@@ -166,13 +169,19 @@ impl Cell {
         if rate.is_none() && old.units(nanos.saturating_sub(base)) <= SPAN {
             return; // Somebody else has done it.
         }
-        current.rate = rate.unwrap_or(current.rate);
-        let new = Terms::new(current.rate);
-        let word = Word(self.word.swap(CLOSED, Ordering::AcqRel));
-        let owed = word.full_at().saturating_sub(old.units(nanos.saturating_sub(base)));
-        let owed = if rate.is_some() { old.carry(owed, &new) } else { owed };
         // Time never goes back to before the last base.
-        self.base.store(nanos.max(base), Ordering::Release);
+        let at = nanos.max(base);
+        let word = Word(self.word.swap(CLOSED, Ordering::AcqRel));
+        let owed = word.full_at().saturating_sub(old.units(at - base));
+        let (new, owed) = match rate {
+            None => (old, owed),
+            Some(rate) => {
+                let (missing, promised) = old.split(owed, current.promised_until.saturating_sub(at));
+                *current = Current { rate, promised_until: at.saturating_add(promised) };
+                old.carry(missing, promised, rate)
+            }
+        };
+        self.base.store(at, Ordering::Release);
         self.per_nano.store(new.per_nano, Ordering::Release);
         self.step.store(new.step, Ordering::Release);
         self.burst.store(new.burst, Ordering::Release);

@@ -51,10 +51,14 @@ pub(crate) enum Turn {
 
 impl Terms {
     pub(crate) fn new(rate: Rate) -> Self {
+        Self::with_room(rate, rate.max_burst(), 0)
+    }
+
+    /// In units of which [`SPAN`] is enough for so many tokens, and for so many nanoseconds.
+    fn with_room(rate: Rate, room: u64, promised: u64) -> Self {
         let (tokens, period, burst) = (rate.tokens(), rate.period().as_nanos(), rate.max_burst());
         if tokens == 0 {
-            // What has been taken stays taken while no time passes: a millionth of a token is well enough for that.
-            return Self { per_nano: 0, step: 1 << 20, burst: 0 };
+            return Self { per_nano: 0, step: 1, burst: 0 };
         }
         if period == 0 {
             return Self { per_nano: 1, step: 0, burst };
@@ -63,8 +67,8 @@ impl Terms {
         // be more units than a word can hold; then they are coarser, and a token takes a little longer.
         let divisor = gcd(u128::from(tokens), period);
         let (nanos, parts) = (period / divisor, u128::from(tokens) / divisor);
-        let fills = nanos.saturating_mul(u128::from(burst)) / parts;
-        let per_nano = parts.min(u128::from(SPAN) / fills.max(LIFE)).max(1);
+        let fills = nanos.saturating_mul(u128::from(room)) / parts;
+        let per_nano = parts.min(u128::from(SPAN) / fills.max(u128::from(promised)).max(LIFE)).max(1);
         let step = if per_nano == parts { nanos } else { nanos.saturating_mul(per_nano).div_ceil(parts) };
         let step = u64::try_from(step).unwrap_or(SPAN).min(SPAN);
         // In range: at most as many as the tokens.
@@ -115,21 +119,51 @@ impl Terms {
         (units - 1).checked_div(self.per_nano).map_or(u64::MAX, |nanos| nanos + 1)
     }
 
-    /// What these terms owe, in units of `other`: what a bucket of the one owes when it becomes a bucket of the other.
+    /// What a bucket that owes so many units is: units of tokens that are missing, and nanoseconds for which turns are
+    /// promised, which are at least `promised`.
     ///
-    /// So many tokens as are missing go on to be missing, up to all of the new ones; and whatever has been promised
-    /// beyond (the bucket was more than empty) keeps its time.
-    pub(crate) fn carry(&self, owed: u64, other: &Self) -> u64 {
-        let taken = owed.min(self.owed_at_most());
-        let promised = owed - taken;
-        let missing = if self.step == 0 {
-            0
+    /// No more than all tokens are missing, so that what is owed beyond has been promised. The other way round that does
+    /// not hold: a burst that rose while calls were waiting is not yet taken.
+    pub(crate) fn split(&self, owed: u64, promised: u64) -> (u64, u64) {
+        let beyond = self.nanos(owed.saturating_sub(self.owed_at_most()));
+        if beyond >= promised {
+            (owed.min(self.owed_at_most()), beyond)
         } else {
-            let units = (u128::from(taken) * u128::from(other.step)).div_ceil(u128::from(self.step));
-            u64::try_from(units).unwrap_or(u64::MAX)
-        };
-        let promised = if promised == 0 || self.per_nano == 0 { 0 } else { other.units(self.nanos(promised)) };
-        missing.min(other.owed_at_most()).saturating_add(promised.min(SPAN))
+            (owed.saturating_sub(self.units(promised)), promised)
+        }
+    }
+
+    /// The terms of another rate, and what a bucket of these owes in them, with so many units missing and turns promised
+    /// for so many nanoseconds.
+    ///
+    /// So many tokens as are missing go on to be missing, up to all of the new ones; and what has been promised keeps
+    /// its time.
+    pub(crate) fn carry(&self, missing: u64, promised: u64, rate: Rate) -> (Self, u64) {
+        // One that refuses everything has nothing to give, and forgets nothing of what is missing.
+        let room = if rate.max_burst() == 0 { self.tokens(missing) } else { rate.max_burst() };
+        let mut new = Self::with_room(rate, room, promised);
+        let mut carried = self.tokens_in(missing, new.step);
+        if new.burst == 0 && (new.per_nano == 0 || carried > SPAN) {
+            // No time passes, and what is missing stays as it is: it would take years to come back.
+            new = Self { per_nano: 0, step: self.step, burst: 0 };
+            carried = missing;
+        }
+        let owed = carried.min(new.owed_at_most()) + new.units(promised).min(SPAN);
+        (new, owed)
+    }
+
+    /// So many units, in tokens, rounded up.
+    fn tokens(&self, units: u64) -> u64 {
+        if self.step == 0 { 0 } else { units.div_ceil(self.step) }
+    }
+
+    /// As many tokens as these units are, at so many units each, rounded up.
+    fn tokens_in(&self, units: u64, step: u64) -> u64 {
+        if self.step == 0 {
+            return 0; // Tokens that come back at once are not missing.
+        }
+        let units = (u128::from(units) * u128::from(step)).div_ceil(u128::from(self.step));
+        u64::try_from(units).unwrap_or(u64::MAX)
     }
 
     /// What an empty bucket owes. One that refuses everything has nothing to give and can still owe.

@@ -20,7 +20,7 @@ pub struct Handle {
 pub struct Stats {
     /// How many tokens there are now.
     pub available: u64,
-    /// The most tokens that there can be.
+    /// The most tokens that there can be: 0 while everything is refused, and no more than come back within two years.
     pub burst: u64,
     /// How many calls wait for their turn.
     pub waiting: usize,
@@ -56,6 +56,13 @@ impl Handle {
     /// - Calls that wait keep their turns, as they were promised, and calls that come are behind them, but for the tokens
     ///   that a higher burst gives at once. A rate or a burst of 0 refuses everybody from now on, and those who wait when
     ///   their turn comes.
+    /// - A pause, that is a rate or a burst of 0 for a while, gives nothing: what was missing is missing after it, apart
+    ///   from what comes back at a rate whose burst alone is 0, and no turn is given a second time.
+    ///
+    /// So over any window of time, of the calls that have come in it, no more start than the burst at its beginning, what
+    /// changes have added to the burst since, and `rate × window`. The rate of each moment is the highest of the one that
+    /// holds and of those by which turns were promised that are still to come. A burst that is lowered and raised again
+    /// gives the difference each time.
     ///
     /// # Errors
     ///
@@ -82,7 +89,7 @@ impl Handle {
         let figures = self.limiter.figures();
         Stats {
             available: figures.available,
-            burst: self.limiter.rate().max_burst(),
+            burst: figures.burst,
             waiting: figures.waiting,
             queue: self.limiter.queue(),
             admitted: figures.admitted,

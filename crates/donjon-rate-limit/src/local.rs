@@ -76,6 +76,7 @@ pub(crate) struct Figures {
     pub(crate) cancelled: u64,
     pub(crate) waiting: usize,
     pub(crate) available: u64,
+    pub(crate) burst: u64,
 }
 
 // ===== impl LocalLimiter =====
@@ -132,6 +133,7 @@ impl LocalLimiter {
             cancelled: read(&shared.cancelled),
             waiting: shared.ledger().waiting,
             available: view.terms.available(view.word.full_at(), view.now),
+            burst: view.terms.burst,
         }
     }
 

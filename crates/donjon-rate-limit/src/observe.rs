@@ -1,15 +1,16 @@
-//! The figures of a rate limit, by name.
-
 use donjon_core::{Figure, Observe};
 
 use crate::{Handle, Stats};
 
+/// The figures of its [`Stats`].
 impl Observe for Handle {
     fn observe(&self, visit: &mut dyn FnMut(Figure)) {
         self.stats().observe(visit);
     }
 }
 
+/// `donjon_rate_limit_*`: `available`, `burst`, `waiting` (gauges); `admitted_total`, `waited_total`, `refused_total`,
+/// `cancelled_total`.
 impl Observe for Stats {
     fn observe(&self, visit: &mut dyn FnMut(Figure)) {
         visit(Figure::gauge("donjon_rate_limit_available", "Tokens that there are now.", self.available as f64));

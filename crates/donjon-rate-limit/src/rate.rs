@@ -15,9 +15,10 @@ use std::{fmt, time::Duration};
 /// - A token takes two years at the most, and a bucket takes two years at the most to fill: what would take longer is
 ///   taken for that.
 ///
-/// Rates up to 65,536 tokens a period are exact, as long as the bucket fills within 18 minutes, and so are all others
-/// whose tokens take a whole number of nanoseconds each. What is left is slower than asked by less than one part in a
-/// million, up to sixty million tokens a second, and never faster.
+/// Rates up to 65,536 tokens a period are exact, as long as the bucket fills within 18 minutes (and, where a limit is set
+/// to it while running, nobody waits for longer than that), and so are all others whose tokens take a whole number of
+/// nanoseconds each. What is left is slower than asked by less than one part in a million, up to sixty million tokens a
+/// second, and never faster.
 ///
 /// # Example
 ///

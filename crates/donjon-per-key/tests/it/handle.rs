@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use donjon_per_key::PerKeyLayer;
+use donjon_rate_limit::{Rate, RateLimitLayer};
 use tokio::time::advance;
+use tower::ServiceExt;
 
 use crate::support::{call, held, keys, one_each, over, refusal, running};
 
@@ -35,6 +38,29 @@ async fn all_keys_can_be_seen_and_changed() {
     seen.sort_unstable();
     assert_eq!(seen, (0..20).collect::<Vec<_>>());
     let _second: Vec<_> = (0..20).map(|n| running(&service, n)).collect();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_changed_of_the_template_holds_for_the_keys_to_come() {
+    let layer = PerKeyLayer::new(|n: &u64| Some(*n), RateLimitLayer::new(Rate::per_second(2)));
+    let (service, _) = over(&layer);
+    let passed = async |key: u64| {
+        let mut passed = 0;
+        for _ in 0..20 {
+            passed += u64::from(service.clone().oneshot(key).await.is_ok());
+        }
+        passed
+    };
+    assert_eq!(passed(1).await, 2);
+    let handle = layer.handle();
+    handle.with_template(|limit| limit.handle().set_rate(Rate::per_second(5))).unwrap();
+    assert_eq!(passed(2).await, 5);
+    advance(Duration::from_secs(1)).await;
+    assert_eq!((passed(1).await, passed(2).await), (2, 5), "a key that is there keeps its own");
+    assert!(handle.forget(&1));
+    assert_eq!(passed(1).await, 5);
+    assert_eq!(handle.with_template(|limit| limit.handle().stats().admitted), 0);
+    assert_eq!(handle.with_keyless(|limit| limit.handle().rate()), Rate::per_second(2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,6 +124,41 @@ async fn the_bounds_turn_while_running() {
 
     assert!(handle.set_max_keys(usize::MAX).is_err());
     assert_eq!(handle.stats().max_keys, 2);
+}
+
+/// So many keys in use that no shard comes to the others at one look.
+#[tokio::test(start_paused = true)]
+async fn a_bound_that_was_lowered_holds_behind_any_number_of_keys_in_use() {
+    let layer = crate::support::one_each_of_all();
+    let (service, probe) = held(&layer);
+    let busy: Vec<_> = (0..3000).map(|n| running(&service, n)).collect();
+    probe.reply(donjon_test::Reply::answer());
+    for n in 3000..6000 {
+        call(&service, n).await.unwrap();
+    }
+    let handle = layer.handle();
+    handle.set_max_keys(4000).unwrap();
+    let stats = handle.stats();
+    assert_eq!((stats.keys, stats.busy, stats.evicted), (4000, 3000, 2000));
+    handle.set_max_keys(100).unwrap();
+    assert_eq!((handle.stats().keys, handle.stats().busy), (3000, 3000));
+    drop(busy);
+    assert_eq!(handle.stats().keys, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_keys_leave_behind_any_number_of_keys_in_use() {
+    let layer = crate::support::one_each_of_all();
+    let (service, probe) = held(&layer);
+    let _busy: Vec<_> = (0..3000).map(|n| running(&service, n)).collect();
+    probe.reply(donjon_test::Reply::answer());
+    for n in 3000..6000 {
+        call(&service, n).await.unwrap();
+    }
+    advance(Duration::from_secs(10)).await;
+    layer.handle().set_idle(Duration::from_secs(10)).unwrap();
+    let stats = layer.handle().stats();
+    assert_eq!((stats.keys, stats.busy, stats.expired), (3000, 3000, 3000));
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ mod model;
 mod nested;
 mod panics;
 mod readiness;
+mod refusals;
 mod sharing;
 mod support;
 mod threads;

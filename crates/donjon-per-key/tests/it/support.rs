@@ -29,6 +29,11 @@ pub(crate) fn one_each() -> Limits {
     PerKeyLayer::new(by_number as ByNumber, ConcurrencyLimitLayer::new(1).queue(0))
 }
 
+/// The same, and each number is a key.
+pub(crate) fn one_each_of_all() -> Limits {
+    PerKeyLayer::new((|n: &u64| Some(*n)) as ByNumber, ConcurrencyLimitLayer::new(1).queue(0))
+}
+
 /// The layer over a probe that answers at once.
 pub(crate) fn over<X, L, K>(layer: &PerKeyLayer<X, L, K>) -> (Service<X, L, K>, ProbeHandle)
 where

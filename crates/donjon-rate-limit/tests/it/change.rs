@@ -89,6 +89,32 @@ async fn those_who_wait_keep_their_turns_and_newcomers_are_behind_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_starts_nobody_whom_the_rate_would_not() {
+    const RATE: Rate = Rate::per_second(10).burst(1);
+    for pause in [Rate::per_second(0), RATE.burst(0)] {
+        let limit = RateLimitLayer::new(RATE).max_wait(10 * SECOND);
+        let service = echo(&limit);
+        let start = Instant::now();
+        let call = |n| {
+            let service = service.clone();
+            async move {
+                service.oneshot(n).await.unwrap();
+                start.elapsed()
+            }
+        };
+        let mut calls: Vec<_> = (0..21).map(|n| spawn(call(n))).collect();
+        assert_ready!(calls[0].poll());
+        calls[1..].iter_mut().for_each(|call| assert_pending!(call.poll()));
+        limit.handle().set_rate(pause).unwrap();
+        limit.handle().set_rate(RATE).unwrap();
+        calls.extend((0..20).map(|n| spawn(call(n))));
+        let starts = futures_util::future::join_all(calls.into_iter().skip(1)).await;
+        let expected: Vec<_> = (1..=40).map(|n| n * SECOND / 10).collect();
+        assert_eq!(starts, expected, "one each 100 ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_turn_of_a_rate_that_is_over_gives_nothing_back() {
     let limit = RateLimitLayer::new(Rate::per_second(1)).max_wait(10 * SECOND);
     let service = echo(&limit);
@@ -126,6 +152,17 @@ async fn a_place_of_terms_that_changed_64_times_since_is_not_given_to_another() 
     assert_pending!(comes.poll());
     let (stays, comes) = tokio::join!(stays, comes);
     assert_eq!((stays.1, comes.1), (SECOND / 5, SECOND * 3 / 10), "100 ms apart");
+}
+
+#[test]
+fn the_burst_that_is_told_is_the_one_that_holds() {
+    let years = Duration::from_secs(2 * 365 * 86_400);
+    let stats = RateLimitLayer::new(Rate::per(1, years).burst(1000)).handle().stats();
+    assert_eq!((stats.available, stats.burst), (1, 1), "a thousand would take two thousand years to come back");
+    let limit = RateLimitLayer::new(Rate::per_second(7).burst(9));
+    assert_eq!(limit.handle().stats().burst, 9);
+    limit.handle().set_rate(Rate::per_second(0).burst(9)).unwrap();
+    assert_eq!(limit.handle().stats().burst, 0);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod contract;
 #[cfg(feature = "http")]
 mod http;
 mod oracle;
+mod over_changes;
 mod remote;
 mod shapes;
 mod support;

@@ -88,3 +88,41 @@ fn nobody_is_admitted_after_a_rate_of_nought() {
         assert!(!take(&cell, later + SECOND));
     });
 }
+
+/// When the next turn is, given now; nobody gets one while everything is refused.
+fn wait(cell: &Cell, nanos: u64) -> Option<u64> {
+    loop {
+        let view = cell.read(nanos);
+        match view.terms.turn(view.word.full_at(), view.now, 1) {
+            Turn::Now { .. } => panic!("the bucket is empty"),
+            Turn::Later { full_at, at } => {
+                if cell.replace(&view, full_at) {
+                    return Some(view.nanos_of(at));
+                }
+            }
+            Turn::Never => {
+                if cell.holds(&view) {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// One waits before a pause, in it or after it: whoever comes then is behind it.
+#[test]
+fn a_turn_outlasts_a_pause() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let cell = Arc::new(Cell::new(Rate::per_second(1)));
+        assert!(take(&cell, 0));
+        let other = Arc::clone(&cell);
+        let thread = thread::spawn(move || wait(&other, 0));
+        cell.change(0, Some(Rate::per_second(0)));
+        cell.change(0, Some(Rate::per_second(1)));
+        let turns = thread.join().expect("no panic").map_or(0, |at| at / SECOND);
+        assert!(turns <= 1);
+        assert_eq!(wait(&cell, 0), Some((turns + 1) * SECOND));
+    });
+}
