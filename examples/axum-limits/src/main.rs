@@ -5,6 +5,7 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Extension, Router,
+    body::Bytes,
     extract::{
         Query, Request, WebSocketUpgrade,
         ws::{Message, WebSocket},
@@ -23,6 +24,10 @@ use donjon::{
 };
 use futures_util::{Stream, stream};
 use serde::Deserialize;
+use tokio::time::timeout;
+
+/// How long the other end of a WebSocket may be silent.
+const IDLE: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -35,11 +40,11 @@ async fn main() -> std::io::Result<()> {
 
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, app(server, reports)).await
+    axum::serve(listener, app(server, reports, IDLE)).await
 }
 
 /// The state of a limit is in the layer, so it holds over all routes, all connections and all clones of the router.
-fn app(server: ConcurrencyLimitLayer<Http>, reports: ConcurrencyLimitLayer<Http>) -> Router {
+fn app(server: ConcurrencyLimitLayer<Http>, reports: ConcurrencyLimitLayer<Http>, idle: Duration) -> Router {
     // What asks whether the server is alive must not be told that it is busy.
     let server = ExceptLayer::new(|request: &Request| request.uri().path() == "/health", server);
 
@@ -47,7 +52,7 @@ fn app(server: ConcurrencyLimitLayer<Http>, reports: ConcurrencyLimitLayer<Http>
         .route("/work", get(work))
         .route("/report", get(work).layer(respond(reports)))
         .route("/events", get(events))
-        .route("/socket", get(socket))
+        .route("/socket", get(move |upgrade, permit| socket(upgrade, permit, idle)))
         .route("/health", get(|| async { "alive" }))
         // `respond` makes responses of what the layers inside of it refuse, so the error stays `Infallible`.
         .layer(respond(server))
@@ -77,18 +82,31 @@ async fn events() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
 
 /// A WebSocket that says everything twice. Its request is over with the handshake, and so would be its permit: the
 /// request carries it for whoever keeps the socket.
-async fn socket(upgrade: WebSocketUpgrade, Extension(permit): Extension<HeldPermit>) -> Response {
+async fn socket(upgrade: WebSocketUpgrade, Extension(permit): Extension<HeldPermit>, idle: Duration) -> Response {
     upgrade.on_upgrade(async move |socket| {
-        echo(socket).await;
+        echo(socket, idle).await;
         drop(permit);
     })
 }
 
-async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.recv().await {
-        if let Message::Text(_) = message
-            && socket.send(message).await.is_err()
-        {
+/// Whoever vanishes says nothing of it. After half of `idle` in silence there is a ping, which anybody who is there
+/// answers; after all of it, or if a message cannot be sent for as long, the socket is given up.
+async fn echo(mut socket: WebSocket, idle: Duration) {
+    let mut pinged = false;
+    loop {
+        let message = match timeout(idle / 2, socket.recv()).await {
+            Ok(Some(Ok(message))) => {
+                pinged = false;
+                message
+            }
+            Err(_) if !pinged => {
+                pinged = true;
+                Message::Ping(Bytes::new())
+            }
+            _ => return,
+        };
+        let answer = pinged || matches!(message, Message::Text(_));
+        if answer && !matches!(timeout(idle, socket.send(message)).await, Ok(Ok(()))) {
             return;
         }
     }

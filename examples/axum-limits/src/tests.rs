@@ -2,7 +2,7 @@ use axum::body::Body;
 use axum::http::{StatusCode, header::RETRY_AFTER};
 use donjon::concurrency_limit::Handle;
 use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +14,9 @@ use super::*;
 /// Long enough that nobody waits for its end.
 const FOREVER: &str = "/work?ms=3600000";
 
+/// By then whatever is to end has ended, however slow the machine.
+const LONG: Duration = Duration::from_secs(30);
+
 struct Server {
     address: SocketAddr,
     all: Handle,
@@ -21,15 +24,19 @@ struct Server {
 }
 
 /// `max` over all, one report, no queue.
-fn limited(max: usize) -> (Router, Handle, Handle) {
+fn limited(max: usize, idle: Duration) -> (Router, Handle, Handle) {
     let all = ConcurrencyLimitLayer::http(max).queue(0);
     let reports = ConcurrencyLimitLayer::http(1).queue(0);
     let handles = (all.handle(), reports.handle());
-    (app(all, reports), handles.0, handles.1)
+    (app(all, reports, idle), handles.0, handles.1)
 }
 
 async fn serve(max: usize) -> Server {
-    let (app, all, reports) = limited(max);
+    serve_idle(max, IDLE).await
+}
+
+async fn serve_idle(max: usize, idle: Duration) -> Server {
+    let (app, all, reports) = limited(max, idle);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -161,8 +168,41 @@ async fn a_websocket_whose_client_vanishes_gives_its_permit_back() {
 }
 
 #[tokio::test]
+async fn a_websocket_that_answers_pings_stays_however_silent() {
+    let server = serve_idle(1, Duration::from_secs(3)).await;
+    let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{}/socket", server.address)).await.unwrap();
+    // The second one comes when a peer that is silent would have been given up.
+    for _ in 0..2 {
+        let ping = timeout(LONG, futures_util::StreamExt::next(&mut socket)).await.expect("something comes");
+        assert!(ping.unwrap().unwrap().is_ping());
+    }
+    assert_eq!(server.all.stats().in_flight, 1);
+}
+
+#[tokio::test]
+async fn a_websocket_whose_client_answers_nothing_gives_its_permit_back() {
+    let server = serve_idle(1, Duration::from_millis(100)).await;
+    let (socket, _) = tokio_tungstenite::connect_async(format!("ws://{}/socket", server.address)).await.unwrap();
+    // The connection is open; nobody looks at what comes.
+    timeout(LONG, until(&server.all, 0)).await.expect("the socket is given up");
+    assert_eq!(server.all.stats().admitted, 1);
+    drop(socket);
+}
+
+#[tokio::test]
+async fn a_websocket_whose_client_never_reads_gives_its_permit_back() {
+    let server = serve_idle(1, Duration::from_millis(100)).await;
+    let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{}/socket", server.address)).await.unwrap();
+    let talk = async {
+        while futures_util::SinkExt::send(&mut socket, tungstenite::Message::text("a".repeat(1 << 16))).await.is_ok() {}
+    };
+    timeout(LONG, talk).await.expect("the socket is given up");
+    until(&server.all, 0).await;
+}
+
+#[tokio::test]
 async fn it_holds_under_into_make_service_and_for_routers_that_are_cloned() {
-    let (app, all, _) = limited(1);
+    let (app, all, _) = limited(1, IDLE);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = app.clone().into_make_service_with_connect_info::<SocketAddr>();

@@ -4,7 +4,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{Router, body::Body, extract::State, http::StatusCode, routing::get};
-use donjon::{BoxJsonClient, Deadline, DeadlineLayer, JsonError, respond};
+use donjon::{BoxJsonClient, Deadline, DeadlineLayer, JsonError, Reject, Rejection, RejectionKind, respond};
 use futures_util::stream;
 
 #[tokio::main]
@@ -40,8 +40,19 @@ fn app(upstream: BoxJsonClient) -> Router {
 
 /// Asks the server behind. There is no timeout here, and no argument for one: the client inherits what is left.
 async fn front(State(upstream): State<BoxJsonClient>) -> Result<String, StatusCode> {
-    let told: u64 = upstream.get("/work").send().await.map_err(|_| StatusCode::GATEWAY_TIMEOUT)?;
+    let told: u64 = upstream.get("/work").send().await.map_err(|error| status(&error))?;
     Ok(format!("the server behind was told {told} ms\n"))
+}
+
+/// 504 if the time is over; whatever else the server behind has done is 502.
+fn status(error: &JsonError) -> StatusCode {
+    let is_late = error.as_rejection().map(Rejection::kind) == Some(RejectionKind::DeadlineExceeded);
+    // It knows the same deadline, and may be the first to say that it has passed.
+    if is_late || error.status() == Some(StatusCode::GATEWAY_TIMEOUT) {
+        StatusCode::GATEWAY_TIMEOUT
+    } else {
+        StatusCode::BAD_GATEWAY
+    }
 }
 
 /// The server behind: says how long it may take.

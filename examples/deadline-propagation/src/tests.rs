@@ -111,6 +111,29 @@ async fn a_slow_server_behind_costs_the_caller_no_more_than_its_time() {
 }
 
 #[tokio::test]
+async fn a_server_behind_that_refuses_the_connection_is_502() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let response = front_of(address).oneshot(request("x-nothing", "")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_answer_is_502_and_a_deadline_that_has_passed_behind_is_504() {
+    for (answer, seen) in [
+        (StatusCode::NO_CONTENT, StatusCode::BAD_GATEWAY),
+        (StatusCode::NOT_FOUND, StatusCode::BAD_GATEWAY),
+        (StatusCode::SERVICE_UNAVAILABLE, StatusCode::BAD_GATEWAY),
+        (StatusCode::GATEWAY_TIMEOUT, StatusCode::GATEWAY_TIMEOUT),
+    ] {
+        let address = serve(Router::new().route("/work", get(async move || answer))).await;
+        let response = front_of(address).oneshot(request("x-nothing", "")).await.unwrap();
+        assert_eq!(response.status(), seen, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn over_sockets_each_caller_has_its_own_time() {
     let (address, _) = upstream(Duration::ZERO, 0).await;
     let front = serve(front_of(address)).await;

@@ -13,23 +13,30 @@ use donjon::{
 use futures_util::{SinkExt, StreamExt, stream};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
-    Request, Response, StatusCode,
+    Request, Response, StatusCode, Version,
     body::{Frame, Incoming},
-    header,
+    header::{self, HeaderValue},
+    upgrade::Upgraded,
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{handshake::derive_accept_key, protocol::Role},
+    tungstenite::{Error, Message, error::ProtocolError, handshake::server::create_response_with_body, protocol::Role},
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// How long the other end of a WebSocket may be silent.
+const IDLE: Duration = Duration::from_secs(60);
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -42,15 +49,16 @@ async fn main() -> std::io::Result<()> {
 
     let listener = TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    serve(listener, server, reports).await
+    serve(listener, server, reports, IDLE).await
 }
 
 async fn serve(
     listener: TcpListener,
     server: ConcurrencyLimitLayer<Http>,
     reports: ConcurrencyLimitLayer<Http>,
+    idle: Duration,
 ) -> std::io::Result<()> {
-    let app = app(server, reports);
+    let app = app(server, reports, idle);
     loop {
         let (stream, _) = listener.accept().await?;
         // The state of a limit is in the layer, so a clone for each connection has the same one.
@@ -72,6 +80,7 @@ where
 fn app(
     server: ConcurrencyLimitLayer<Http>,
     reports: ConcurrencyLimitLayer<Http>,
+    idle: Duration,
 ) -> impl Service<
     Request<Incoming>,
     Response = Response<impl hyper::body::Body<Data = Bytes, Error = Infallible> + Send + 'static>,
@@ -88,7 +97,7 @@ fn app(
                 "/work" => work(request).await,
                 "/report" => reports.oneshot(request).await.map(|response| response.map(BodyExt::boxed_unsync)),
                 "/events" => Ok(events()),
-                "/socket" => Ok(socket(request)),
+                "/socket" => Ok(socket(request, idle)),
                 "/health" => Ok(text("alive\n")),
                 _ => Ok(status(StatusCode::NOT_FOUND)),
             }
@@ -117,36 +126,71 @@ fn events() -> Response<Body> {
         Some((Ok(Frame::data(Bytes::from(format!("data: {n}\n\n")))), n + 1))
     });
     let mut response = Response::new(StreamBody::new(events).boxed_unsync());
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/event-stream"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response
 }
 
 /// A WebSocket that says everything twice. Its request is over with the handshake, and so would be its permit: the
 /// request carries it for whoever keeps the socket.
-fn socket(mut request: Request<Incoming>) -> Response<Body> {
-    let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY) else {
-        return status(StatusCode::UPGRADE_REQUIRED);
-    };
-    let accept = derive_accept_key(key.as_bytes());
-    let permit = request.extensions_mut().remove::<HeldPermit>();
-    tokio::spawn(async move {
-        if let Ok(upgraded) = hyper::upgrade::on(request).await {
-            let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-            while let Some(Ok(message)) = socket.next().await {
-                if message.is_text() && socket.send(message).await.is_err() {
-                    break;
-                }
+fn socket(mut request: Request<Incoming>, idle: Duration) -> Response<Body> {
+    let response = handshake(&request);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let permit = request.extensions_mut().remove::<HeldPermit>();
+        tokio::spawn(async move {
+            if let Ok(upgraded) = hyper::upgrade::on(request).await {
+                echo(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await, idle).await;
             }
-        }
-        drop(permit);
-    });
-    let mut response = status(StatusCode::SWITCHING_PROTOCOLS);
-    for (name, value) in
-        [(header::CONNECTION, "upgrade"), (header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_ACCEPT, &accept)]
-    {
-        response.headers_mut().insert(name, value.parse().expect("base64 and words are valid values"));
+            drop(permit);
+        });
     }
     response
+}
+
+/// 101 to a GET over HTTP/1.1 that has all the fields of a handshake. HTTP/2 has no upgrade of this kind.
+fn handshake(request: &Request<Incoming>) -> Response<Body> {
+    use ProtocolError::*;
+
+    if request.version() != Version::HTTP_11 {
+        return status(StatusCode::BAD_REQUEST);
+    }
+    match create_response_with_body(request, || text("").into_body()) {
+        Ok(response) => response,
+        Err(Error::Protocol(
+            MissingConnectionUpgradeHeader | MissingUpgradeWebSocketHeader | MissingSecWebSocketVersionHeader,
+        )) => {
+            let mut response = status(StatusCode::UPGRADE_REQUIRED);
+            for (name, value) in
+                [(header::CONNECTION, "upgrade"), (header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")]
+            {
+                response.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            response
+        }
+        Err(_) => status(StatusCode::BAD_REQUEST),
+    }
+}
+
+/// Whoever vanishes says nothing of it. After half of `idle` in silence there is a ping, which anybody who is there
+/// answers; after all of it, or if a message cannot be sent for as long, the socket is given up.
+async fn echo(mut socket: WebSocketStream<TokioIo<Upgraded>>, idle: Duration) {
+    let mut pinged = false;
+    loop {
+        let message = match timeout(idle / 2, socket.next()).await {
+            Ok(Some(Ok(message))) => {
+                pinged = false;
+                message
+            }
+            Err(_) if !pinged => {
+                pinged = true;
+                Message::Ping(Bytes::new())
+            }
+            _ => return,
+        };
+        let answer = pinged || message.is_text();
+        if answer && !matches!(timeout(idle, socket.send(message)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
 }
 
 fn text(text: &'static str) -> Response<Body> {

@@ -18,7 +18,8 @@ type Seen = (Instant, Option<Instant>);
 struct Hosts(Arc<Mutex<HashMap<String, Vec<Seen>>>>);
 
 impl Hosts {
-    /// A web in this process: `slow.example` takes ten seconds for a page, the others a tenth of one.
+    /// A web in this process: `slow.example` takes ten seconds for a page, `hung.example` an hour, the others a tenth of
+    /// a second.
     async fn page(self, request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Rejection> {
         let host = request.uri().host().unwrap().to_owned();
         let number = {
@@ -27,7 +28,12 @@ impl Hosts {
             calls.push((Instant::now(), None));
             calls.len() - 1
         };
-        sleep(Duration::from_millis(if host == "slow.example" { 10_000 } else { 100 })).await;
+        sleep(match &*host {
+            "slow.example" => Duration::from_secs(10),
+            "hung.example" => Duration::from_secs(3600),
+            _ => Duration::from_millis(100),
+        })
+        .await;
         self.0.lock().unwrap().get_mut(&host).unwrap()[number].1 = Some(Instant::now());
         Ok(Response::new(Full::default()))
     }
@@ -40,7 +46,8 @@ impl Hosts {
 /// Asks for so many pages of each host at once, and reads each. How many were answered.
 async fn crawl(hosts: &Hosts, pages: &[(&str, usize)]) -> usize {
     let web = hosts.clone();
-    let client = politeness().layer(service_fn(move |request| web.clone().page(request)));
+    let all = pages.iter().map(|(_, count)| count).sum();
+    let client = politeness(all).layer(service_fn(move |request| web.clone().page(request)));
     let mut tasks = JoinSet::new();
     for (host, count) in pages {
         for n in 0..*count {
@@ -88,13 +95,42 @@ async fn a_slow_host_has_two_in_flight_and_delays_no_other() {
     assert!(last - start <= Duration::from_secs(2), "ten at five a second, as if it were alone");
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_two_thousand_pages_of_one_host_each_has_its_turn() {
+    let hosts = Hosts::default();
+    let start = Instant::now();
+    assert_eq!(crawl(&hosts, &[("a.example", 2_000), ("b.example", 10)]).await, 2_010, "nobody is refused");
+    let took = start.elapsed();
+    assert!((Duration::from_secs(399)..Duration::from_secs(410)).contains(&took), "five a second: {took:?}");
+    let last = hosts.calls("b.example").into_iter().filter_map(|(_, to)| to).max().unwrap();
+    assert!(last - start <= Duration::from_secs(2), "the many delay no other host");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_eleven_thousand_hosts_each_has_its_state() {
+    let hosts = Hosts::default();
+    let names: Vec<_> = (0..11_000).map(|n| format!("{n}.example")).collect();
+    let pages: Vec<_> = names.iter().map(|name| (&**name, 1)).collect();
+    assert_eq!(crawl(&hosts, &pages).await, 11_000, "nobody is refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_hangs_is_given_up_and_makes_room() {
+    let hosts = Hosts::default();
+    let start = Instant::now();
+    assert_eq!(crawl(&hosts, &[("hung.example", 6)]).await, 0);
+    assert_eq!(hosts.calls("hung.example").len(), 6, "each has had its turn");
+    let took = start.elapsed();
+    assert!((3 * PAGE..3 * PAGE + Duration::from_secs(1)).contains(&took), "two at a time: {took:?}");
+}
+
 #[tokio::test]
 async fn it_fetches_over_the_network() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = axum::Router::new().fallback(async || "page");
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let client = ServiceBuilder::new().layer(politeness()).map_err(CallError::from).service(transport());
+    let client = ServiceBuilder::new().layer(politeness(3)).map_err(CallError::from).service(transport());
     let start = Instant::now();
     for _ in 0..3 {
         let request = Request::get(format!("http://{address}/")).body(Full::<Bytes>::default()).unwrap();

@@ -75,7 +75,8 @@ impl Health for Patient {
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
-    /// Without end. The permit is held until the client has gone, since the limit follows the body.
+    /// Without an end of its own: the deadline follows the body and ends it, after five seconds or when the client waits
+    /// no longer. The limit follows the body too, so the permit is held until then, or until the client has gone.
     async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         println!("{} in flight", self.limit.stats().in_flight);
         let first = stream::once(async { Ok(serving()) });

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 
+use tokio::time::Instant;
 use tonic::{Code, transport::Channel};
 use tonic_health::pb::health_client::HealthClient;
 
@@ -110,6 +111,18 @@ async fn a_stream_holds_its_permits_until_the_client_has_gone() {
     until(&running.server, 0).await;
     until(&running.service, 0).await;
     client(running.address).await.check(ask(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_of_a_caller_that_says_no_time_ends_after_the_servers_five_seconds() {
+    let running = start(1, 1).await;
+    let began = Instant::now();
+    let mut events = client(running.address).await.watch(ask(0)).await.unwrap().into_inner();
+    assert!(events.message().await.unwrap().is_some());
+    let status = events.message().await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::DeadlineExceeded, "deadline-exceeded"));
+    assert!(began.elapsed() >= Duration::from_secs(5));
+    until(&running.server, 0).await;
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use tower_layer::{Identity, Layer};
 use super::Cached;
 #[cfg(feature = "hedge")]
 use super::Hedged;
+#[cfg(feature = "hedge")]
 use super::place::sealed::Place as _;
 use super::{AnyError, Attempt, Client, Handles, Place, Sending, Stack};
 #[cfg(feature = "breaker")]
