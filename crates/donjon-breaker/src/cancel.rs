@@ -4,12 +4,13 @@ use crate::gate::Verdict;
 
 /// What a call says of the service that was dropped before it had answered.
 ///
-/// A probe that is dropped gives its place to the next call in any case.
+/// A probe that is dropped gives its place to the next call in any case. One says nothing with [`Ignore`](Self::Ignore);
+/// three in a row have failed, a lease ([`BreakerLayer::probe_lease`](crate::BreakerLayer::probe_lease)) after the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnCancel {
     /// Nothing: the caller left. The default. A timeout outside of the breaker cancels too, and then a service that hangs
-    /// opens nothing: put the timeout inside, or take one of the others.
+    /// does not open it: put the timeout inside, or take one of the others.
     #[default]
     Ignore,
     /// It failed.
@@ -32,6 +33,6 @@ impl OnCancel {
             Self::Fail => true,
             Self::FailAfter(patience) => took.is_some_and(|took| took >= patience),
         };
-        if failed { Verdict::Failure { retry_after: None } } else { Verdict::Nothing }
+        if failed { Verdict::Failure { retry_after: None } } else { Verdict::Dropped }
     }
 }

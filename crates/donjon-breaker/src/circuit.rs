@@ -5,7 +5,7 @@ use std::{
     sync::{
         OnceLock,
         atomic::{
-            AtomicU64 as Counter,
+            AtomicBool, AtomicU64 as Counter,
             Ordering::{Acquire, Relaxed, Release},
         },
     },
@@ -18,7 +18,7 @@ use donjon_core::{state_changed, state_worsened};
 use tokio::time::Instant;
 
 use crate::{
-    gate::{Asked, Command, Counters, Gate, Look, Verdict},
+    gate::{Asked, Changes, Command, Counters, Gate, Look, Verdict},
     settings::Settings,
     sync::{AtomicU64, Mutex, lock},
     tally::{Tallied, Tally},
@@ -40,6 +40,8 @@ pub(crate) struct Circuit {
     /// Until when it is open, in nanoseconds after the origin, so that refusing needs no lock. Only ever a hint: whoever
     /// is not refused by it asks the gate.
     until: AtomicU64,
+    /// Whether the gate has been told of a `Retry-After`, so that other failures need no lock. Only ever a hint.
+    is_hinted: AtomicBool,
     origin: OnceLock<Instant>,
     inner: Mutex<Inner>,
     entropy: Entropy,
@@ -102,6 +104,7 @@ impl Circuit {
             tally,
             _line: [0; 8],
             until: AtomicU64::new(0),
+            is_hinted: AtomicBool::new(false),
             origin: OnceLock::new(),
             inner: Mutex::new(Inner { gate: Gate::new(settings), waiters: BTreeMap::new(), next_waiter: 0 }),
             entropy: seed.map_or_else(Entropy::random, Entropy::seeded),
@@ -169,9 +172,9 @@ impl Circuit {
         let mut inner = lock(&self.inner);
         let asked = inner.gate.ask(now, self.entropy.next_u64());
         let epoch = inner.gate.epoch();
-        let change = self.publish(&inner.gate, Some(now));
+        let changes = self.publish(&mut inner.gate, Some(now));
         drop(inner);
-        tell(change);
+        tell(changes);
         match asked {
             Asked::Closed => Ok(Ticket::Closed(epoch)),
             Asked::Probe(id) => Ok(Ticket::Probe { epoch, id }),
@@ -204,7 +207,7 @@ impl Circuit {
             Ticket::Free => return,
             Ticket::Watched => true,
             Ticket::Probe { epoch, id } => self.judge(epoch, id, self.tally.strictly(verdict, took), now()),
-            Ticket::Closed(_) if verdict == Verdict::Nothing => true,
+            Ticket::Closed(_) if matches!(verdict, Verdict::Nothing | Verdict::Dropped) => true,
             Ticket::Closed(epoch) => self.count(epoch, verdict, took, now),
         };
         if !counted {
@@ -214,47 +217,72 @@ impl Circuit {
         }
     }
 
-    /// Counts the result of a call of a closed epoch, and opens the circuit if that was one too many.
+    /// Counts the result of a call of a closed epoch, and opens the circuit if that was one too many. The gate is told only
+    /// what it has to know: of that, of a `Retry-After`, and that an earlier one is outdated.
     fn count(&self, epoch: u32, verdict: Verdict, took: Option<Duration>, now: impl FnOnce() -> Instant) -> bool {
         let mut read = None;
         let mut now = Some(now);
         let mut clock = || *read.get_or_insert_with(|| now.take().expect("it is read once")());
         let failure = matches!(verdict, Verdict::Failure { .. });
         let tallied = self.tally.record(&self.word, epoch, failure, took, || self.elapsed(clock()));
-        if let Tallied::Trips = tallied {
-            let retry_after = match verdict {
-                Verdict::Failure { retry_after } => retry_after,
-                Verdict::Success | Verdict::Nothing => None,
-            };
-            let now = clock();
-            let mut inner = lock(&self.inner);
-            inner.gate.trip(epoch, now, retry_after, self.entropy.next_u64());
-            let change = self.publish(&inner.gate, Some(now));
-            drop(inner);
-            tell(change);
+        let retry_after = verdict.retry_after().filter(|_| !self.tally.throttles());
+        let is_news = match tallied {
+            Tallied::Counted { trips: true, .. } => true,
+            Tallied::Counted { first, .. } => retry_after.is_some() || first && self.is_hinted.load(Relaxed),
+            Tallied::Late => retry_after.is_some() && self.has_opened_after(epoch),
+        };
+        if is_news {
+            self.tell_gate(epoch, tallied, retry_after, clock());
         }
         tallied != Tallied::Late
+    }
+
+    #[cold]
+    fn tell_gate(&self, epoch: u32, tallied: Tallied, retry_after: Option<Duration>, now: Instant) {
+        let mut inner = lock(&self.inner);
+        let gate = &mut inner.gate;
+        if let Tallied::Counted { first: true, .. } = tallied {
+            // One that has counted later may have been here before: its hint is lost with those that are outdated.
+            gate.forget(epoch);
+        }
+        // Even of a call that has counted, when another one has opened the circuit meanwhile.
+        if let Some(retry_after) = retry_after {
+            gate.heed(epoch, retry_after, now);
+        }
+        if let Tallied::Counted { trips: true, .. } = tallied {
+            gate.trip(epoch, now, self.entropy.next_u64());
+        }
+        self.is_hinted.store(gate.is_hinted(), Relaxed);
+        let changes = self.publish(gate, Some(now));
+        drop(inner);
+        tell(changes);
+    }
+
+    /// Whether it is open, and was closed in this epoch before.
+    fn has_opened_after(&self, epoch: u32) -> bool {
+        let word = Word(self.word.load(Relaxed));
+        word.kind() == Kind::Open && word.epoch() == (epoch + 1) % Word::EPOCHS
     }
 
     fn judge(&self, epoch: u32, id: u32, verdict: Verdict, now: Instant) -> bool {
         let mut inner = lock(&self.inner);
         let counted = inner.gate.judge(epoch, id, verdict, now, self.entropy.next_u64());
-        let change = self.publish(&inner.gate, Some(now));
+        let changes = self.publish(&mut inner.gate, Some(now));
         let waiters = mem::take(&mut inner.waiters);
         drop(inner);
         wake(waiters);
-        tell(change);
+        tell(changes);
         counted
     }
 
     pub(crate) fn command(&self, command: Command) {
         let mut inner = lock(&self.inner);
         inner.gate.command(command);
-        let change = self.publish(&inner.gate, None);
+        let changes = self.publish(&mut inner.gate, None);
         let waiters = mem::take(&mut inner.waiters);
         drop(inner);
         wake(waiters);
-        tell(change);
+        tell(changes);
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -282,7 +310,7 @@ impl Circuit {
         let waker = waker.clone();
         let mut inner = lock(&self.inner);
         let look = inner.gate.look(now, self.entropy.next_u64());
-        let change = self.publish(&inner.gate, Some(now));
+        let changes = self.publish(&mut inner.gate, Some(now));
         let mut old = None;
         if look != Look::Admits {
             let key = *key.get_or_insert_with(|| {
@@ -293,7 +321,7 @@ impl Circuit {
         }
         drop(inner);
         drop(old);
-        tell(change);
+        tell(changes);
         look
     }
 
@@ -321,12 +349,10 @@ impl Circuit {
     }
 
     /// Under the lock: tells the word what the gate has become now. The operator, who opens for no time, needs no clock.
-    /// Says what it is if that is another state.
-    fn publish(&self, gate: &Gate, now: Option<Instant>) -> Option<Kind> {
-        let word = Word(self.word.load(Relaxed));
-        if (word.kind(), word.epoch()) == (gate.kind(), gate.epoch()) {
-            return None;
-        }
+    /// Gives the states that it has been in since.
+    fn publish(&self, gate: &mut Gate, now: Option<Instant>) -> Changes {
+        let changes = gate.take_changes();
+        // Even if it was open before: it may be so for longer.
         if let (Kind::Open, Some(now)) = (gate.kind(), now) {
             // The origin is not to be what lies ahead.
             self.elapsed(now);
@@ -335,9 +361,12 @@ impl Circuit {
             });
             self.until.store(until, Relaxed);
         }
-        // A swap and no store, so that all changes of the word are read-modify-writes and have one order.
-        self.word.swap(Word::new(gate.kind(), gate.epoch()).0, Release);
-        (word.kind() != gate.kind()).then_some(gate.kind())
+        let word = Word(self.word.load(Relaxed));
+        if (word.kind(), word.epoch()) != (gate.kind(), gate.epoch()) {
+            // A swap and no store, so that all changes of the word are read-modify-writes and have one order.
+            self.word.swap(Word::new(gate.kind(), gate.epoch()).0, Release);
+        }
+        changes
     }
 
     /// How long after the origin, which is the first instant that was asked for.
@@ -357,12 +386,13 @@ impl fmt::Debug for Circuit {
     }
 }
 
-/// An event, for a change of the state; without the lock, since whoever listens is foreign code.
-fn tell(change: Option<Kind>) {
-    match change {
-        Some(Kind::Open) => state_worsened("breaker", "state", Kind::Open.as_str()),
-        Some(kind) => state_changed("breaker", "state", kind.as_str()),
-        None => {}
+/// An event for each change of the state; without the lock, since whoever listens is foreign code.
+fn tell(changes: Changes) {
+    for kind in changes.iter() {
+        match kind {
+            Kind::Open => state_worsened("breaker", "state", kind.as_str()),
+            _ => state_changed("breaker", "state", kind.as_str()),
+        }
     }
 }
 

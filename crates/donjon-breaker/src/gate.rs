@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{settings::Settings, word::Kind};
+use crate::{
+    settings::Settings,
+    word::{Kind, Word},
+};
 
 /// All that is not the counting of a closed circuit: for how long it is open, who probes it, and what the operator has
 /// said. A plain machine: the time and the random words are passed in.
@@ -18,7 +21,10 @@ pub(crate) struct Gate {
     opening: Duration,
     /// When it was last closed by its probes.
     closed: Option<Instant>,
+    /// Before when the failures of this closed epoch have asked for no more calls, at the furthest.
+    hint: Option<Instant>,
     next_probe: u32,
+    changes: Changes,
     pub(crate) counters: Counters,
 }
 
@@ -26,12 +32,16 @@ pub(crate) struct Gate {
 enum Mode {
     Closed,
     Open {
+        since: Instant,
         until: Instant,
+        /// The lot that was drawn for its jitter.
+        random: u64,
     },
     /// Nobody is let in but the probes. Each has a lease: when it ends without a word the probe has failed.
     HalfOpen {
         probes: Vec<Probe>,
         successes: u32,
+        silence: Option<Silence>,
     },
     ForcedOpen,
     ForcedClosed,
@@ -43,6 +53,20 @@ struct Probe {
     id: u32,
     lease: Instant,
 }
+
+/// Probes that were dropped, with no success between them. One says nothing, but a service that hangs would else be
+/// probed for as long as each caller leaves before the lease is over. Time alone would not do: where calls are rare, one
+/// that leaves would have opened it by the time of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Silence {
+    dropped: u32,
+    /// When they have failed, if they are enough: a lease after the first of them was dropped.
+    lease: Instant,
+}
+
+/// What it has become under one lock, in order. Two things at most: a lease is over, and the opening that followed is too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes([Option<Kind>; 2]);
 
 /// How often it has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,8 +108,10 @@ pub(crate) enum Verdict {
     Failure {
         retry_after: Option<Duration>,
     },
-    /// Nothing: it was cancelled, or never sent.
+    /// Nothing: it was never sent.
     Nothing,
+    /// Nothing: its caller had left before there was an answer.
+    Dropped,
 }
 
 /// What the operator says.
@@ -111,7 +137,9 @@ impl Gate {
             streak: 0,
             opening: Duration::ZERO,
             closed: None,
+            hint: None,
             next_probe: 0,
+            changes: Changes::default(),
             counters: Counters::default(),
         }
     }
@@ -143,13 +171,49 @@ impl Gate {
     /// Until when it is open; `None` if it is not, or knows no time.
     pub(crate) const fn until(&self) -> Option<Instant> {
         match self.mode {
-            Mode::Open { until } if self.settings.probes > 0 => Some(until),
+            Mode::Open { until, .. } if self.settings.probes > 0 => Some(until),
             _ => None,
         }
     }
 
+    /// What it has become since this was asked last.
+    pub(crate) const fn take_changes(&mut self) -> Changes {
+        std::mem::replace(&mut self.changes, Changes([None; 2]))
+    }
+
+    /// A call of this epoch has failed, and after so long another one has a chance. Of a closed epoch the furthest of these
+    /// counts when it opens; of the one that an opening has followed, it makes the opening longer.
+    pub(crate) fn heed(&mut self, epoch: u32, retry_after: Duration, now: Instant) {
+        let at = after(now, self.settings.heeded(retry_after));
+        let is_before_this = (epoch + 1) % Word::EPOCHS == self.epoch;
+        match &mut self.mode {
+            Mode::Closed if self.epoch == epoch => self.hint = self.hint.max(Some(at)),
+            Mode::Open { since, until, random } if is_before_this => {
+                let asked = self.settings.heeded(at.saturating_duration_since(*since));
+                let opening = self.settings.spread(asked, *random);
+                if after(*since, opening) > *until {
+                    *until = after(*since, opening);
+                    self.opening = opening;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The failures of this closed epoch count no more.
+    pub(crate) fn forget(&mut self, epoch: u32) {
+        if self.epoch == epoch {
+            self.hint = None;
+        }
+    }
+
+    /// Whether a failure of this closed epoch has said `Retry-After`.
+    pub(crate) const fn is_hinted(&self) -> bool {
+        self.hint.is_some()
+    }
+
     /// The calls of this closed epoch have failed too often.
-    pub(crate) fn trip(&mut self, epoch: u32, now: Instant, retry_after: Option<Duration>, random: u64) {
+    pub(crate) fn trip(&mut self, epoch: u32, now: Instant, random: u64) {
         if self.mode != Mode::Closed || self.epoch != epoch {
             return;
         }
@@ -158,7 +222,8 @@ impl Gate {
         if !flaps {
             self.streak = 0;
         }
-        self.open(now, retry_after, random);
+        let asked = self.hint.map(|at| at.saturating_duration_since(now));
+        self.open(now, asked, random);
     }
 
     /// A call wants to go through.
@@ -170,11 +235,11 @@ impl Gate {
             Mode::Disabled => Asked::Disabled,
             Mode::ForcedOpen => Asked::Refused(None),
             Mode::Open { .. } if self.settings.probes == 0 => Asked::Refused(None),
-            Mode::Open { until } if now < *until => Asked::Refused(Some(*until)),
+            Mode::Open { until, .. } if now < *until => Asked::Refused(Some(*until)),
             Mode::Open { .. } => {
                 self.counters.half_opened += 1;
                 let probes = Vec::with_capacity(self.settings.probes.min(16) as usize);
-                self.change(Mode::HalfOpen { probes, successes: 0 });
+                self.change(Mode::HalfOpen { probes, successes: 0, silence: None });
                 self.probe(now)
             }
             Mode::HalfOpen { .. } => self.probe(now),
@@ -188,10 +253,10 @@ impl Gate {
             Mode::Closed | Mode::ForcedClosed | Mode::Disabled => Look::Admits,
             Mode::ForcedOpen => Look::WhenTold,
             Mode::Open { .. } if self.settings.probes == 0 => Look::WhenTold,
-            Mode::Open { until } if now < *until => Look::At(*until),
+            Mode::Open { until, .. } if now < *until => Look::At(*until),
             Mode::Open { .. } => Look::Admits,
-            Mode::HalfOpen { probes, successes } if has_room(&self.settings, probes, *successes) => Look::Admits,
-            Mode::HalfOpen { probes, .. } => match probes.iter().map(|probe| probe.lease).min() {
+            Mode::HalfOpen { probes, successes, .. } if has_room(&self.settings, probes, *successes) => Look::Admits,
+            Mode::HalfOpen { probes, silence, .. } => match over_at(probes, *silence) {
                 Some(lease) => Look::At(lease),
                 None => Look::WhenTold,
             },
@@ -200,11 +265,16 @@ impl Gate {
 
     /// What a probe of this epoch has shown. False if it is too late to count.
     pub(crate) fn judge(&mut self, epoch: u32, id: u32, verdict: Verdict, now: Instant, random: u64) -> bool {
+        if self.epoch == epoch {
+            self.advance(now, random);
+        }
         if self.epoch != epoch {
+            if let Some(retry_after) = verdict.retry_after() {
+                self.heed(epoch, retry_after, now);
+            }
             return false;
         }
-        self.advance(now, random);
-        let Mode::HalfOpen { probes, successes } = &mut self.mode else {
+        let Mode::HalfOpen { probes, successes, silence } = &mut self.mode else {
             return false;
         };
         let Some(at) = probes.iter().position(|probe| probe.id == id) else {
@@ -213,8 +283,18 @@ impl Gate {
         probes.swap_remove(at);
         match verdict {
             Verdict::Nothing => {}
+            Verdict::Dropped => {
+                let lease = silence.map_or_else(|| after(now, self.settings.lease), |silence| silence.lease);
+                let dropped = silence.map_or(0, |silence| silence.dropped).saturating_add(1);
+                *silence = Some(Silence { dropped, lease });
+                if dropped >= Silence::ENOUGH && lease <= now {
+                    self.counters.leases_expired += 1;
+                    self.open(now, None, random);
+                }
+            }
             Verdict::Failure { retry_after } => self.open(now, retry_after, random),
             Verdict::Success => {
+                *silence = None;
                 *successes += 1;
                 if *successes >= self.settings.probes {
                     self.closed = Some(now);
@@ -240,10 +320,10 @@ impl Gate {
 
     /// What has happened by itself: a probe whose lease is over has failed when it was over.
     fn advance(&mut self, now: Instant, random: u64) {
-        let Mode::HalfOpen { probes, .. } = &self.mode else {
+        let Mode::HalfOpen { probes, silence, .. } = &self.mode else {
             return;
         };
-        if let Some(lease) = probes.iter().map(|probe| probe.lease).min()
+        if let Some(lease) = over_at(probes, *silence)
             && lease <= now
         {
             self.counters.leases_expired += 1;
@@ -255,11 +335,11 @@ impl Gate {
         self.streak = self.streak.saturating_add(1);
         self.opening = self.settings.opening(self.streak, retry_after, random);
         self.counters.opened += 1;
-        self.change(Mode::Open { until: after(since, self.opening) });
+        self.change(Mode::Open { since, until: after(since, self.opening), random });
     }
 
     fn probe(&mut self, now: Instant) -> Asked {
-        let Mode::HalfOpen { probes, successes } = &mut self.mode else {
+        let Mode::HalfOpen { probes, successes, .. } = &mut self.mode else {
             unreachable!("asked of a gate that is half open");
         };
         if !has_room(&self.settings, probes, *successes) {
@@ -273,14 +353,55 @@ impl Gate {
     }
 
     fn change(&mut self, mode: Mode) {
+        let before = self.kind();
         self.mode = mode;
-        self.epoch = (self.epoch + 1) % crate::word::Word::EPOCHS;
+        self.epoch = (self.epoch + 1) % Word::EPOCHS;
+        self.hint = None;
+        if self.kind() != before {
+            self.changes.push(self.kind());
+        }
+    }
+}
+
+// ===== impl Silence =====
+
+impl Silence {
+    const ENOUGH: u32 = 3;
+}
+
+// ===== impl Changes =====
+
+impl Changes {
+    const fn push(&mut self, kind: Kind) {
+        let [first, last] = &mut self.0;
+        *(if first.is_none() { first } else { last }) = Some(kind);
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = Kind> {
+        self.0.into_iter().flatten()
+    }
+}
+
+// ===== impl Verdict =====
+
+impl Verdict {
+    pub(crate) const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Failure { retry_after } => retry_after,
+            Self::Success | Self::Nothing | Self::Dropped => None,
+        }
     }
 }
 
 /// No more are out than there are successes still to come.
 fn has_room(settings: &Settings, probes: &[Probe], successes: u32) -> bool {
     (probes.len() as u64) + u64::from(successes) < u64::from(settings.probes)
+}
+
+/// When the first of the probes has failed, if none of them answers and nobody comes.
+fn over_at(probes: &[Probe], silence: Option<Silence>) -> Option<Instant> {
+    let silence = silence.filter(|silence| silence.dropped >= Silence::ENOUGH);
+    probes.iter().map(|probe| probe.lease).chain(silence.map(|silence| silence.lease)).min()
 }
 
 fn after(from: Instant, time: Duration) -> Instant {

@@ -54,7 +54,8 @@ pub struct Stats {
     pub failures: u64,
     /// Calls that were dropped before they had answered, whatever that counts for. A panic is a drop.
     pub cancelled: u64,
-    /// Calls that ended when the state in which they had been let in was over; what came of them changed nothing.
+    /// Calls that ended when the state in which they had been let in was over; what came of them changed nothing, but for a
+    /// `Retry-After` that extends an opening.
     pub late: u64,
     /// How often it has opened by itself.
     pub opened: u64,
@@ -64,7 +65,7 @@ pub struct Stats {
     pub closed: u64,
     /// Calls that were let through as probes.
     pub probes: u64,
-    /// How often a probe has not ended in time.
+    /// How often a probe has not ended in time, or a row of them was dropped until it was over.
     pub leases_expired: u64,
 }
 

@@ -116,8 +116,12 @@ impl<C> BreakerLayer<C> {
         self.with(|recipe| recipe.settings.jitter = share)
     }
 
-    /// If the failure that opens it says `Retry-After`, it stays open at least that long, but not longer than this for
-    /// its sake. Default 10 minutes; 0 takes no hints.
+    /// If failures that open it say `Retry-After`, it stays open at least until the furthest of these times, but not longer
+    /// than this for its sake. Default 10 minutes; 0 takes no hints.
+    ///
+    /// Those of a closed circuit count since its failures last began to count: at a score of 0, or with the first one in a
+    /// window. A call that ends when the circuit has opened extends that opening: one that was let in by the closed circuit,
+    /// or as a probe, just before.
     pub fn max_retry_after(self, longest: Duration) -> Self {
         self.with(|recipe| recipe.settings.max_retry_after = longest)
     }
@@ -129,6 +133,9 @@ impl<C> BreakerLayer<C> {
     }
 
     /// A probe that has not ended after this has failed. Default 30 s; with 0 each fails.
+    ///
+    /// So have three or more in a row that were dropped, when it is this long since the first of them was. A success between
+    /// them begins the row anew; what was never sent, since a layer inside has refused it, is not one of them.
     pub fn probe_lease(self, lease: Duration) -> Self {
         self.with(|recipe| recipe.settings.lease = lease)
     }

@@ -26,7 +26,7 @@ impl Observe for Handle {
             ("donjon_breaker_half_opened_total", "How often it has begun to probe.", stats.half_opened),
             ("donjon_breaker_closed_total", "How often its probes have closed it.", stats.closed),
             ("donjon_breaker_probes_total", "Calls that were let through as probes.", stats.probes),
-            ("donjon_breaker_leases_expired_total", "Probes that have not ended in time.", stats.leases_expired),
+            ("donjon_breaker_leases_expired_total", "How often probes have not ended in time.", stats.leases_expired),
         ] {
             visit(Figure::counter(name, help, value));
         }

@@ -80,6 +80,7 @@ const fn verdict(outcome: Outcome) -> Verdict {
         Outcome::Success => Verdict::Success,
         Outcome::Transient { retry_after, .. } | Outcome::Throttled { retry_after } => Verdict::Failure { retry_after },
         Outcome::Permanent => Verdict::Failure { retry_after: None },
-        Outcome::Refused { .. } | Outcome::Cancelled => Verdict::Nothing,
+        Outcome::Refused { .. } => Verdict::Nothing,
+        Outcome::Cancelled => Verdict::Dropped,
     }
 }

@@ -36,8 +36,16 @@ impl Settings {
     pub(crate) fn opening(&self, number: u32, retry_after: Option<Duration>, random: u64) -> Duration {
         let times = 1_u32.checked_shl(number.saturating_sub(1)).unwrap_or(u32::MAX);
         let own = self.open_for.saturating_mul(times).min(self.max_open.max(self.open_for));
-        let asked = retry_after.unwrap_or_default().min(self.max_retry_after);
-        let least = own.max(asked);
+        self.spread(own.max(self.heeded(retry_after.unwrap_or_default())), random)
+    }
+
+    /// How much of a `Retry-After` counts.
+    pub(crate) fn heeded(&self, retry_after: Duration) -> Duration {
+        retry_after.min(self.max_retry_after)
+    }
+
+    /// How long an opening lasts that has to last at least so long.
+    pub(crate) fn spread(&self, least: Duration, random: u64) -> Duration {
         // In nanoseconds a duration is under 2^94: neither product is too large.
         let most = least.as_nanos() * u128::from(self.jitter.millionths()) / 1_000_000;
         let extra = (most * u128::from(random >> 32)) >> 32;

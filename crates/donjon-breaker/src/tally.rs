@@ -21,8 +21,11 @@ pub(crate) enum Tally {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tallied {
-    Counted,
-    Trips,
+    Counted {
+        /// It failed, and nothing that failed before counts beside it.
+        first: bool,
+        trips: bool,
+    },
     /// The epoch is over.
     Late,
 }
@@ -101,26 +104,27 @@ impl Tally {
         elapsed: impl FnOnce() -> Duration,
     ) -> Tallied {
         let sample = self.sample(failure, took);
-        let trips = match self {
+        // Whether no more than one failure counts now, and whether it trips.
+        let counted = match self {
             Self::Score(score) => change(word, epoch, |data| score.next(data, failure))
-                .map(|data| failure && data >= score.opens_at.into()),
-            Self::Calls(rates, window) => window
-                .record(word, epoch, sample)
-                .map(|counts| rates.trips(counts.calls.into(), counts.failures.into(), counts.slow.into())),
+                .map(|data| (data <= score.failure.into(), failure && data >= score.opens_at.into())),
+            Self::Calls(rates, window) => window.record(word, epoch, sample).map(|counts| {
+                let trips = rates.trips(counts.calls.into(), counts.failures.into(), counts.slow.into());
+                (counts.failures <= 1, trips)
+            }),
             Self::Time(..) | Self::Throttle(..) if !Word(word.load(Relaxed)).is_closed_in(epoch) => None,
             Self::Time(rates, window) => {
                 let sums = window.record(epoch, elapsed(), sample);
-                Some(rates.trips(sums.calls, sums.failures, sums.slow))
+                Some((sums.failures <= 1, rates.trips(sums.calls, sums.failures, sums.slow)))
             }
             Self::Throttle(_, window) => {
                 window.record(epoch, elapsed(), sample);
-                Some(false)
+                Some((false, false))
             }
         };
-        match trips {
+        match counted {
             None => Tallied::Late,
-            Some(true) => Tallied::Trips,
-            Some(false) => Tallied::Counted,
+            Some((alone, trips)) => Tallied::Counted { first: failure && alone, trips },
         }
     }
 

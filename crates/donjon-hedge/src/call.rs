@@ -27,7 +27,7 @@ pub(crate) struct Config<P> {
 }
 
 /// What a call has besides its first copy.
-pub(crate) struct Call<P, S, Req, F> {
+pub(crate) struct Call<P, S, Req, F, E> {
     config: Arc<Config<P>>,
     spare: Option<Spare<S, Req>>,
     hedges: Copies<S, Req, F>,
@@ -39,6 +39,8 @@ pub(crate) struct Call<P, S, Req, F> {
     began: Option<Instant>,
     /// When the first copy was sent, while it is out, if that is measured.
     first: Option<Instant>,
+    /// The last error of a copy that was sent.
+    error: Option<E>,
 }
 
 /// With what a hedge is sent.
@@ -64,6 +66,8 @@ pub(crate) enum Verdict<T> {
 pub(crate) enum Which {
     First,
     Hedge,
+    /// A hedge whose service has failed before it was sent.
+    Unsent,
 }
 
 // ===== impl Config =====
@@ -104,14 +108,14 @@ impl<P> Config<P> {
 
 // ===== impl Call =====
 
-impl<P, S, Req, F> Call<P, S, Req, F> {
+impl<P, S, Req, F, E> Call<P, S, Req, F, E> {
     pub(crate) fn new(config: Arc<Config<P>>, spare: Option<Spare<S, Req>>) -> Self {
         // A retry outside sends the same call again, and two per cent of the calls are meant.
         if !config.bypass && Scope::current().attempt() <= 1 {
             config.share.deposit();
         }
         let first = (spare.is_some() && config.state.is_measured()).then(Instant::now);
-        Self { config, spare, hedges: Vec::new(), sent: 0, over: 0, began: None, first }
+        Self { config, spare, hedges: Vec::new(), sent: 0, over: 0, began: None, first, error: None }
     }
 
     /// When the next hedge is due, if one can be.
@@ -132,6 +136,7 @@ impl<P, S, Req, F> Call<P, S, Req, F> {
     /// Ends whatever is still out: it took at least as long as it has lasted.
     pub(crate) fn finish(&mut self) {
         self.spare = None;
+        self.error = None;
         self.record(self.first);
         self.first = None;
         for mut hedge in mem::take(&mut self.hedges) {
@@ -146,7 +151,7 @@ impl<P, S, Req, F> Call<P, S, Req, F> {
     }
 }
 
-impl<P, S, Req> Call<P, S, Req, S::Future>
+impl<P, S, Req> Call<P, S, Req, S::Future, S::Error>
 where
     S: Service<Req> + Clone,
     P: Policy<Req, S::Response, S::Error>,
@@ -214,7 +219,8 @@ where
         Some((service, req))
     }
 
-    /// A copy has ended.
+    /// A copy has ended. A response that was a failure is put into `failed`, to which the caller holds on for this poll and
+    /// no longer: it may hold a place that the next copy waits for.
     #[inline]
     pub(crate) fn ended(
         &mut self,
@@ -222,6 +228,7 @@ where
         which: Which,
         began: Option<Instant>,
         first_is_out: bool,
+        failed: &mut Option<S::Response>,
         cx: &mut Context<'_>,
     ) -> Verdict<Result<S::Response, S::Error>> {
         if self.spare.is_none() && self.sent == 0 {
@@ -239,17 +246,39 @@ where
             }
             return Verdict::Answer(result);
         }
+        let was_sent = which != Which::Unsent && !outcome.is_unsent();
         if first_is_out || self.hedges.iter().any(|hedge| !hedge.is_unsent()) {
+            if was_sent {
+                self.keep(result, failed);
+            }
             return Verdict::Wait;
         }
         // None is out. What may be better at once is tried, unless the service asked for patience; what cannot be sent
         // now does not keep the failure back.
         let hopeful = matches!(outcome, Outcome::Transient { retry_after: None, .. });
         if hopeful && (self.send_waiting(cx) || self.bring_forward(cx)) {
+            if was_sent {
+                self.keep(result, failed);
+            }
             return Verdict::Forward;
         }
         self.hedges.clear();
-        Verdict::Answer(result)
+        if was_sent {
+            return Verdict::Answer(result);
+        }
+        // That nothing was sent would not be true.
+        Verdict::Answer(failed.take().map(Ok).or_else(|| self.error.take().map(Err)).unwrap_or(result))
+    }
+
+    /// A copy that was sent has failed, and may yet decide.
+    fn keep(&mut self, result: Result<S::Response, S::Error>, failed: &mut Option<S::Response>) {
+        match result {
+            Ok(response) => *failed = Some(response),
+            Err(error) => {
+                *failed = None;
+                self.error = Some(error);
+            }
+        }
     }
 
     /// Sends the first of the hedges that wait whose service is ready now, perhaps for what the failed copy has given
@@ -277,6 +306,7 @@ where
         cx: &mut Context<'_>,
         first_is_out: bool,
         polled: &mut usize,
+        failed: &mut Option<S::Response>,
     ) -> Poll<Result<S::Response, S::Error>> {
         // No wait outlasts the deadline.
         if self.hedges.iter().any(|hedge| hedge.is_unsent()) && Deadline::current().has_passed() {
@@ -288,9 +318,10 @@ where
                 Poll::Pending => *polled += 1,
                 Poll::Ready(result) => {
                     let mut hedge = self.hedges.remove(*polled);
+                    let which = if hedge.is_unsent() { Which::Unsent } else { Which::Hedge };
                     let began = hedge.as_mut().take_began();
                     drop(hedge); // What it held is given back before another one may be sent.
-                    match self.ended(result, Which::Hedge, began, first_is_out, cx) {
+                    match self.ended(result, which, began, first_is_out, failed, cx) {
                         Verdict::Answer(result) => return Poll::Ready(result),
                         Verdict::Wait => {}
                         Verdict::Forward => *polled = 0,
@@ -302,13 +333,13 @@ where
     }
 }
 
-impl<P, S, Req, F> Drop for Call<P, S, Req, F> {
+impl<P, S, Req, F, E> Drop for Call<P, S, Req, F, E> {
     fn drop(&mut self) {
         self.finish();
     }
 }
 
-impl<P, S, Req, F> fmt::Debug for Call<P, S, Req, F> {
+impl<P, S, Req, F, E> fmt::Debug for Call<P, S, Req, F, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
             .field("hedges", &self.hedges.len())

@@ -18,31 +18,32 @@ use crate::{
 pin_project! {
     /// The future of [`Hedge`](crate::Hedge): the first copy of a call, and those that follow it.
     ///
-    /// Dropping it drops whatever is out.
+    /// Dropping it drops whatever is out. `E` is the error of the service: that of a copy that has failed is kept while
+    /// another one is out, so the future is `Send` when the inner one and the error are.
     ///
     /// # Panics
     ///
     /// When it is pending outside of a tokio runtime with time enabled, unless the call cannot be hedged; and when it is
     /// polled after it was ready.
     #[must_use = "futures do nothing unless polled"]
-    pub struct ResponseFuture<P, S, Req, F> {
+    pub struct ResponseFuture<P, S, Req, F, E> {
         #[pin]
         first: Option<F>,
         #[pin]
         timer: Option<Sleep>,
-        call: Call<P, S, Req, F>,
+        call: Call<P, S, Req, F, E>,
     }
 }
 
 // ===== impl ResponseFuture =====
 
-impl<P, S, Req, F> ResponseFuture<P, S, Req, F> {
-    pub(crate) const fn new(first: F, call: Call<P, S, Req, F>) -> Self {
+impl<P, S, Req, F, E> ResponseFuture<P, S, Req, F, E> {
+    pub(crate) const fn new(first: F, call: Call<P, S, Req, F, E>) -> Self {
         Self { first: Some(first), timer: None, call }
     }
 }
 
-impl<P, S, Req> Future for ResponseFuture<P, S, Req, S::Future>
+impl<P, S, Req> Future for ResponseFuture<P, S, Req, S::Future, S::Error>
 where
     S: Service<Req> + Clone,
     P: Policy<Req, S::Response, S::Error>,
@@ -56,6 +57,7 @@ where
         let mut fired = this.timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
         // Nothing is polled twice in one poll.
         let (mut is_polled, mut hedges_polled) = (false, 0);
+        let mut failed = None;
         let result = loop {
             if !mem::replace(&mut is_polled, true)
                 && let Some(first) = this.first.as_mut().as_pin_mut()
@@ -63,11 +65,13 @@ where
             {
                 this.first.set(None);
                 let began = this.call.take_first();
-                if let Verdict::Answer(result) = this.call.ended(result, Which::First, began, false, cx) {
+                let verdict = this.call.ended(result, Which::First, began, false, &mut failed, cx);
+                if let Verdict::Answer(result) = verdict {
                     break result;
                 }
             }
-            if let Poll::Ready(result) = this.call.poll_hedges(cx, this.first.is_some(), &mut hedges_polled) {
+            let first_is_out = this.first.is_some();
+            if let Poll::Ready(result) = this.call.poll_hedges(cx, first_is_out, &mut hedges_polled, &mut failed) {
                 break result;
             }
             if !fired {
@@ -93,7 +97,7 @@ where
     }
 }
 
-impl<P, S, Req, F> fmt::Debug for ResponseFuture<P, S, Req, F> {
+impl<P, S, Req, F, E> fmt::Debug for ResponseFuture<P, S, Req, F, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").field("call", &self.call).finish_non_exhaustive()
     }

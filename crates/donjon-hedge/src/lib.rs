@@ -12,7 +12,11 @@
 //! Only requests that may be sent twice are hedged: [`HedgeLayer::http`] asks for an idempotent method or an
 //! `Idempotency-Key`; [`HedgeLayer::new`] takes any [`Policy`]. A failure that comes before the hedge was due brings it
 //! forward, if a clone of the service is ready for it. If one copy fails while another is still out, the last one
-//! standing decides.
+//! standing decides; but if that one was refused, or not sent for another reason, an earlier error of one that was sent is
+//! the answer: outside it is not to look as if nothing had been sent.
+//!
+//! A *response* that says a failure (a 503) is not kept while another copy is out, since its body may hold a place that
+//! the other one waits for; it is the answer only if that one is refused at once.
 //!
 //! It deliberately does not try again when all copies have failed (`donjon-retry` outside of it does).
 //!

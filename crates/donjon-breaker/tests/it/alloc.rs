@@ -23,6 +23,12 @@ fn allocations<S: Service<bool>>(service: &mut S, fails: bool) -> u64 {
     counted.count_total
 }
 
+/// Fails and says `Retry-After`.
+fn hinted(_: bool) -> std::future::Ready<Result<(), Rejection>> {
+    let failure = Rejection::new(RejectionKind::AttemptTimeout, "test").with_phase(donjon_core::Phase::Attempt);
+    ready(Err(failure.with_retry_after(Duration::from_secs(60))))
+}
+
 fn inner(fails: bool) -> std::future::Ready<Result<(), Rejection>> {
     // An error that allocates nothing itself, and counts as a failure.
     let failure = Rejection::new(RejectionKind::AttemptTimeout, "test").with_phase(donjon_core::Phase::Attempt);
@@ -64,6 +70,31 @@ fn a_closed_circuit_allocates_nothing() {
 fn the_first_call_of_a_thread_allocates_once() {
     let mut service = BreakerLayer::new().layer(service_fn(inner));
     assert_eq!(allocations(&mut service, false), 1);
+}
+
+#[test]
+fn a_failure_that_says_retry_after_allocates_nothing_even_if_it_opens_the_circuit() {
+    for layer in layers().into_iter().chain([BreakerLayer::new().trip(Trip::consecutive(2))]) {
+        let mut service = layer.layer(service_fn(hinted));
+        allocations(&mut service, true);
+        for _ in 0..2 {
+            assert_eq!(allocations(&mut service, true), 0, "{layer:?}");
+        }
+    }
+}
+
+#[test]
+fn of_all_threads_together_sixteen_calls_allocate() {
+    let service = BreakerLayer::new().layer(service_fn(inner));
+    // So many that those of other tests, which come in between, hide no share.
+    let threads = (0..256).map(|_| {
+        let mut service = service.clone();
+        let counts = move || [(); 2].map(|()| allocations(&mut service, false));
+        std::thread::spawn(counts).join().expect("no panic")
+    });
+    let counts: Vec<_> = threads.collect();
+    assert_eq!(counts.iter().map(|[first, _]| first).sum::<u64>(), 16);
+    assert!(counts.iter().all(|[first, second]| *first <= 1 && *second == 0));
 }
 
 #[test]

@@ -27,7 +27,7 @@ impl<T> donjon_core::Classify<T, CallError> for OnlyTrips {
     }
 }
 
-/// Half open for ever, since its probes say nothing: it lets three calls through at once.
+/// Half open, or about to be, since its probes say nothing and it is open for no time: it lets three calls through at once.
 fn half_open() -> BreakerLayer<OnlyTrips> {
     let layer = BreakerLayer::new().trip(Trip::consecutive(1)).open_for(std::time::Duration::ZERO).classify(OnlyTrips);
     let trips = tower::service_fn(|_: u64| std::future::ready(Err::<u64, _>(CallError::new("trip"))));

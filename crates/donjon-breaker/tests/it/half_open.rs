@@ -66,6 +66,61 @@ async fn a_probe_that_is_dropped_gives_its_place_to_the_next_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_that_hangs_is_left_alone_though_each_caller_leaves_before_its_lease_is_over() {
+    let mut rig = Rig::about_to_probe(BreakerLayer::new()).await;
+    for seconds in [10, 20, 20] {
+        // Each has a deadline of 5 s. The first one leaves when that is over, and a lease later all of them have failed.
+        for _ in 0..7 {
+            assert_eq!(rig.handle.stats().state == State::Open, rig.handle.stats().probes % 7 == 0);
+            let probe = rig.pending();
+            tokio::time::advance(5 * SECOND).await;
+            drop(probe);
+        }
+        assert_eq!((rig.state(), rig.refused()), (State::Open, Some(seconds * SECOND)));
+        tokio::time::advance(seconds * SECOND).await;
+    }
+    let stats = rig.handle.stats();
+    assert_eq!((stats.opened, stats.half_opened, stats.leases_expired), (4, 3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_leave_are_no_evidence_while_every_third_one_stays() {
+    for apart in [0, 1, 10, 1000] {
+        let mut rig = Rig::about_to_probe(BreakerLayer::new()).await;
+        for _ in 0..3 {
+            assert_ne!(rig.state(), State::Closed);
+            for _ in 0..2 {
+                drop(rig.pending());
+                tokio::time::advance(apart * SECOND).await;
+            }
+            rig.succeed();
+            tokio::time::advance(apart * SECOND).await;
+        }
+        assert_eq!((rig.state(), rig.handle.stats().opened), (State::Closed, 1), "{apart} s apart");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_among_those_that_leave_begins_their_lease_anew() {
+    let mut rig = Rig::about_to_probe(BreakerLayer::new()).await;
+    for state in [State::HalfOpen, State::Open] {
+        for _ in 0..3 {
+            drop(rig.pending());
+        }
+        tokio::time::advance(29 * SECOND).await;
+        if state == State::HalfOpen {
+            rig.succeed();
+        }
+        tokio::time::advance(SECOND).await;
+        // It takes a call to see that a lease is over.
+        rig.probe.reply_next([Reply::answer().held()]);
+        let _ = rig.call().poll();
+        rig.probe.forget_next();
+        assert_eq!(rig.state(), state);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_that_says_nothing_gives_its_place_to_the_next_call() {
     use donjon_core::{CallError, Reject, Rejection, RejectionKind};
     use tower::{Layer, Service, ServiceExt, service_fn};

@@ -88,6 +88,45 @@ fn failures_that_race_open_it_once_and_none_is_lost() {
 }
 
 #[test]
+fn the_furthest_retry_after_counts_whichever_failure_opens_it() {
+    for seconds in [[60, 90], [90, 60]] {
+        loom::model(move || {
+            let circuit = circuit(Trip::consecutive(2), 1);
+            let now = Instant::now();
+            let tickets = [(); 2].map(|()| circuit.admit(|| now).expect("closed"));
+            let threads = [0, 1].map(|at| {
+                let hinted = Verdict::Failure { retry_after: Some(Duration::from_secs(seconds[at])) };
+                spawn(&circuit, move |circuit| circuit.finish(tickets[at], hinted, None, || now))
+            });
+            for thread in threads {
+                thread.join().expect("no panic");
+            }
+            let Err(refused) = circuit.admit(|| now) else { panic!("it is open") };
+            let left = refused.0.expect("it knows when");
+            assert!(left >= Duration::from_secs(90) && left <= Duration::from_secs(108), "{left:?}");
+        });
+    }
+}
+
+#[test]
+fn a_late_retry_after_extends_the_opening_that_it_finds_and_no_other() {
+    loom::model(|| {
+        let circuit = circuit(Trip::consecutive(1), 1);
+        let now = Instant::now();
+        let [ticket, late] = [(); 2].map(|()| circuit.admit(|| now).expect("closed"));
+        circuit.finish(ticket, FAILURE, None, || now);
+        let hinted = Verdict::Failure { retry_after: Some(Duration::from_secs(60)) };
+        let late = spawn(&circuit, move |circuit| circuit.finish(late, hinted, None, || now));
+        circuit.command(Command::Reset);
+        late.join().expect("no panic");
+        assert!(call(&circuit, FAILURE, now), "it is closed");
+        let Err(refused) = circuit.admit(|| now) else { panic!("it is open") };
+        let left = refused.0.expect("it knows when");
+        assert!(left <= Duration::from_secs(6), "{left:?}");
+    });
+}
+
+#[test]
 fn a_late_result_changes_nothing_even_in_a_race() {
     loom::model(|| {
         let circuit = circuit(Trip::consecutive(2), 1);
@@ -115,7 +154,7 @@ fn no_more_probes_are_out_than_may_be() {
 
 #[test]
 fn whatever_becomes_of_a_probe_the_next_call_has_a_chance() {
-    for verdict in [Verdict::Nothing, Verdict::Success, FAILURE] {
+    for verdict in [Verdict::Nothing, Verdict::Dropped, Verdict::Success, FAILURE] {
         loom::model(move || {
             let (circuit, now) = about_to_probe(1);
             let threads = [(); 2].map(|()| spawn(&circuit, move |circuit| call(circuit, verdict, now)));

@@ -1,12 +1,12 @@
 //! When a copy is sent, and whose answer counts.
 
 use donjon_budget::Budget;
-use donjon_core::{Deadline, Fresh, Scope};
-use donjon_hedge::{Delay, HedgeLayer};
+use donjon_core::{CallError, Classify, ClassifyRejection, Deadline, Fresh, Outcome, Reject, Scope, Sent};
+use donjon_hedge::{Delay, HedgeLayer, Standard};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt};
 
-use crate::support::{Reply, Upstream, hedge, millis};
+use crate::support::{Reply, Unsent, Upstream, hedge, millis};
 
 #[tokio::test(start_paused = true)]
 async fn a_late_call_is_sent_once_more_and_the_first_answer_counts() {
@@ -74,6 +74,57 @@ async fn the_last_one_standing_decides() {
     let upstream = Upstream::replies([Reply::FailAfter(60), Reply::FailAfter(5)]);
     let error = layer.layer(upstream).oneshot(1).await.unwrap_err();
     assert_eq!(error.to_string(), "call 0 failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_was_sent_is_preferred_to_a_refusal() {
+    use Reply::{FailAfter, Never, OkAfter, RefuseAfter};
+
+    // The first copy fails, and the hedge that it brings forward, or that is out by then, is refused; and so on.
+    for (replies, answer) in [
+        (vec![FailAfter(3), RefuseAfter(0)], "call 0 failed"),
+        (vec![FailAfter(3), RefuseAfter(5)], "call 0 failed"),
+        (vec![FailAfter(30), RefuseAfter(50)], "call 0 failed"),
+        (vec![FailAfter(60), RefuseAfter(5)], "call 0 failed"),
+        (vec![RefuseAfter(60), FailAfter(5)], "call 1 failed"),
+        (vec![RefuseAfter(30), FailAfter(50)], "call 1 failed"),
+        (vec![FailAfter(12), FailAfter(20), RefuseAfter(30)], "call 1 failed"),
+        (vec![FailAfter(30), RefuseAfter(20), RefuseAfter(50)], "call 0 failed"),
+        (vec![FailAfter(30), RefuseAfter(20), FailAfter(50)], "call 2 failed"),
+        (vec![RefuseAfter(30), RefuseAfter(40), RefuseAfter(50)], "a refusal"),
+        (vec![FailAfter(30), RefuseAfter(40), OkAfter(50)], "2"),
+        (vec![FailAfter(30), Never, OkAfter(50)], "2"),
+    ] {
+        let script = replies.clone();
+        let upstream = Upstream::new(move |n| script[n]);
+        let delays = [millis(10), millis(20)].into_iter().take(replies.len() - 1);
+        let result = hedge(Delay::several(delays)).layer(upstream.clone()).oneshot(1).await;
+        let text = match &result {
+            Ok(n) => n.to_string(),
+            Err(error) if error.as_rejection().is_some() => "a refusal".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(text, answer, "{replies:?}");
+        assert_eq!(upstream.running(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_was_sent_is_preferred_to_one_that_was_not() {
+    let classify = |result: Result<&usize, &CallError>| match result {
+        Err(error) if error.as_error().is::<Unsent>() => Outcome::Transient { sent: Sent::NotSent, retry_after: None },
+        result => ClassifyRejection.classify(result),
+    };
+    for (replies, answer) in [
+        ([Reply::FailAfter(3), Reply::UnsentAfter(5)], "call 0 failed"),
+        ([Reply::UnsentAfter(3), Reply::FailAfter(5)], "call 1 failed"),
+        ([Reply::UnsentAfter(3), Reply::UnsentAfter(5)], "not sent"),
+    ] {
+        let layer = HedgeLayer::new(Standard::new().classify(classify)).budget(&Budget::unlimited());
+        let layer = layer.delay(Delay::fixed(millis(50)));
+        let error = layer.layer(Upstream::replies(replies)).oneshot(1).await.unwrap_err();
+        assert_eq!(error.to_string(), answer);
+    }
 }
 
 #[tokio::test(start_paused = true)]

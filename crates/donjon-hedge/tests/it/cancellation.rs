@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use donjon_core::CallError;
+use donjon_core::{CallError, Reject, Rejection, RejectionKind};
 use donjon_hedge::Delay;
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -113,6 +113,35 @@ impl Service<u64> for ReadyAlone {
             if n == 0 { Err(CallError::new("down")) } else { Ok(n) }
         })
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_whose_service_fails_to_be_ready_is_no_failure_that_was_sent() {
+    /// Its first copy is refused; no hedge is ever ready.
+    #[derive(Clone)]
+    struct RefusesOnce(ReadyOnce);
+
+    impl Service<u64> for RefusesOnce {
+        type Response = u64;
+        type Error = CallError;
+        type Future = <ReadyOnce as Service<u64>>::Future;
+
+        fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+            self.0.poll_ready(cx)
+        }
+
+        fn call(&mut self, n: u64) -> Self::Future {
+            let call = self.0.call(n);
+            Box::pin(async move {
+                call.await?;
+                Err(CallError::from_rejection(Rejection::new(RejectionKind::Overloaded, "test")))
+            })
+        }
+    }
+
+    let mut service = hedge(Delay::fixed(millis(10))).layer(RefusesOnce(ReadyOnce(true)));
+    poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+    assert!(service.call(7).await.unwrap_err().as_rejection().is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,8 @@
 mod alloc;
 mod behaviour;
 mod cancellation;
+#[cfg(feature = "http")]
+mod connection;
 mod contract;
 #[cfg(feature = "http")]
 mod http;

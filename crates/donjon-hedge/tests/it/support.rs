@@ -1,6 +1,7 @@
 //! An upstream that does as it is told, over requests that are numbers.
 
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
     sync::{
@@ -22,8 +23,14 @@ pub(crate) enum Reply {
     OkAfter(u64),
     FailAfter(u64),
     RefuseAfter(u64),
+    /// Fails, and nothing has reached the peer.
+    UnsentAfter(u64),
     Never,
 }
+
+/// The failure that nothing was sent for.
+#[derive(Debug)]
+pub(crate) struct Unsent;
 
 /// The n-th call, from 0 on, gets its reply; it answers with its own number.
 #[derive(Clone)]
@@ -97,11 +104,23 @@ impl Service<u64> for Upstream {
                     sleep(Duration::from_millis(millis)).await;
                     Err(CallError::from_rejection(Rejection::new(RejectionKind::Overloaded, "test")))
                 }
+                Reply::UnsentAfter(millis) => {
+                    sleep(Duration::from_millis(millis)).await;
+                    Err(CallError::from(Unsent))
+                }
                 Reply::Never => std::future::pending().await,
             }
         })
     }
 }
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not sent")
+    }
+}
+
+impl std::error::Error for Unsent {}
 
 /// Every hedge is paid for.
 pub(crate) fn hedge(delay: Delay) -> HedgeLayer {
