@@ -9,7 +9,7 @@ use plotters::{
     style::{Color, FontStyle, IntoFont, RGBColor, TextStyle, WHITE},
 };
 
-use crate::{Goal, Report};
+use crate::{Goal, Origin, Report};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn Error>>;
@@ -58,10 +58,10 @@ pub enum Shape {
 pub struct Bar {
     /// Whose it is.
     pub policy: String,
-    /// How long.
+    /// How long; one that is not a number reaches to the end.
     pub value: f64,
-    /// Whether somebody else has published it, and it was not run here.
-    pub published: bool,
+    /// Who says so, if it was not run here.
+    pub origin: Option<Origin>,
 }
 
 /// One line.
@@ -84,6 +84,7 @@ const FAINT: RGBColor = RGBColor(0xd0, 0xd0, 0xd0);
 const OURS: RGBColor = RGBColor(0x1f, 0x5f, 0xa8);
 const PEERS: RGBColor = RGBColor(0x9a, 0x9a, 0x9a);
 const PUBLISHED: RGBColor = RGBColor(0xd9, 0xc7, 0x9a);
+const MODELLED: RGBColor = RGBColor(0xb5, 0xcf, 0xb0);
 const GOAL: RGBColor = RGBColor(0xb0, 0x30, 0x20);
 /// Of lines, which are not told apart by a name beside them; ours takes the first.
 const PALETTE: [RGBColor; 6] = [
@@ -130,25 +131,45 @@ impl Chart {
             }
             above += height;
         }
-        if self.panels.iter().any(|panel| matches!(panel.shape, Shape::Bars { .. })) {
-            legend(&rest, above)?;
-        }
+        self.legend(&rest, above)?;
         root.present()?;
+        Ok(())
+    }
+
+    /// What the colours of its bars mean.
+    fn legend(&self, area: &Area<'_>, above: i32) -> Drawn {
+        let shapes = || self.panels.iter().map(|panel| &panel.shape);
+        let bars = || shapes().flat_map(|it| if let Shape::Bars { bars, .. } = it { &**bars } else { &[] });
+        let goal = shapes().any(|it| matches!(it, Shape::Bars { goal: Some(_), .. }));
+        let has = |colour| bars().any(|bar| bar.colour() == colour);
+        let entries = [
+            (OURS, "donjon", has(OURS)),
+            (PEERS, "others, run here", has(PEERS)),
+            (PUBLISHED, "published elsewhere", has(PUBLISHED)),
+            (MODELLED, "modelled elsewhere", has(MODELLED)),
+            (GOAL, "goal of donjon", goal),
+        ];
+        for (at, (colour, name, _)) in entries.into_iter().filter(|(.., is_there)| *is_there).enumerate() {
+            let left = 60 + at as i32 * 244;
+            let top = above + 12;
+            area.draw(&Rectangle::new([(left, top), (left + 18, top + 16)], colour.filled()))?;
+            text(area, name, (left + 26, top + 8), 20, FontStyle::Normal, HPos::Left)?;
+        }
         Ok(())
     }
 }
 
-/// What the colours of bars mean.
-fn legend(area: &Area<'_>, above: i32) -> Drawn {
-    let entries =
-        [(OURS, "donjon"), (PEERS, "others, run here"), (PUBLISHED, "published elsewhere"), (GOAL, "goal of donjon")];
-    for (at, (colour, name)) in entries.into_iter().enumerate() {
-        let left = 120 + at as i32 * 280;
-        let top = above + 12;
-        area.draw(&Rectangle::new([(left, top), (left + 18, top + 16)], colour.filled()))?;
-        text(area, name, (left + 26, top + 8), 20, FontStyle::Normal, HPos::Left)?;
+// ===== impl Bar =====
+
+impl Bar {
+    fn colour(&self) -> RGBColor {
+        match self.origin {
+            Some(Origin::Published) => PUBLISHED,
+            Some(Origin::Modelled) => MODELLED,
+            None if self.policy.starts_with("donjon") => OURS,
+            None => PEERS,
+        }
     }
-    Ok(())
 }
 
 // ===== impl Panel =====
@@ -159,12 +180,12 @@ impl Panel {
     pub fn bars(report: &Report, metric: &str) -> Self {
         let measured = report.rows.iter().filter(|row| row.mean.metric == metric);
         let published = report.published.iter().filter(|it| it.metric == metric);
-        let bar = |policy: &str, value, published| Bar { policy: policy.to_owned(), value, published };
+        let bar = |policy: &str, value, origin| Bar { policy: policy.to_owned(), value, origin };
         let unit = measured.clone().map(|row| row.mean.unit).chain(published.clone().map(|it| it.unit)).next();
         let bars = measured
             .clone()
-            .map(|row| bar(&row.mean.policy, row.mean.value, false))
-            .chain(published.map(|it| bar(it.policy, it.value, true)))
+            .map(|row| bar(&row.mean.policy, row.mean.value, None))
+            .chain(published.map(|it| bar(it.policy, it.value, Some(it.origin))))
             .collect();
         let goal = measured.clone().find_map(|row| row.mean.goal);
         let title = match unit {
@@ -216,16 +237,13 @@ fn draw_bars(area: &Area<'_>, bars: &[Bar], goal: Option<Goal>) -> Drawn {
     }
     for (row, bar) in bars.iter().enumerate() {
         let y = top + row as i32 * ROW;
-        let colour = match () {
-            () if bar.published => PUBLISHED,
-            () if bar.policy.starts_with("donjon") => OURS,
-            () => PEERS,
-        };
         text(area, &bar.policy, (left - 10, y + ROW / 2), 19, FontStyle::Normal, HPos::Right)?;
-        let value = if bar.value.is_finite() { bar.value } else { 0.0 };
-        let end = axis.at(value);
-        area.draw(&Rectangle::new([(left, y + 4), (end, y + ROW - 4)], colour.filled()))?;
-        let label = if bar.value.is_finite() { short(bar.value) } else { "never".to_owned() };
+        let (end, style, label) = if bar.value.is_nan() {
+            (right, bar.colour().mix(0.35).filled(), "never".to_owned())
+        } else {
+            (axis.at(bar.value), bar.colour().filled(), short(bar.value))
+        };
+        area.draw(&Rectangle::new([(left, y + 4), (end, y + ROW - 4)], style))?;
         text(area, &label, (end + 8, y + ROW / 2), 19, FontStyle::Normal, HPos::Left)?;
     }
     if goal.is_some() {

@@ -3,8 +3,8 @@
 //! A [`Scenario`] is a scene (clients, servers and a network that follow a script) and the policies that are compared in
 //! it. The layers are donjon's own and those of its peers, never models of them; they run on tokio's paused clock and one
 //! thread, so that minutes take a second and the same seed gives the same bytes. Policies that exist only in other
-//! languages stand in [`baselines`], each checked against its own project's published figures; figures that cannot be
-//! run are rows with their source ([`Published`]).
+//! languages stand in [`baselines`], each checked against its own project's published figures; figures that are not run
+//! here are rows with their source, and say whether they were published or come out of a model ([`Published`]).
 //!
 //! ```sh
 //! cargo run -p donjon-lab -- list
@@ -17,7 +17,8 @@
 //! # What a figure is
 //!
 //! The mean over `--runs` seeds (eight unless said), the first of which is `--seed`. A goal beside a figure is what the
-//! policy was meant to reach; whether it does is printed, and a miss stays in the table.
+//! policy was meant to reach; whether it does is printed, and a miss stays in the table. Where a policy does not get there
+//! with one of the seeds, the figure is `never`: there is no mean of that.
 //!
 //! # What the clock can say
 //!
@@ -39,6 +40,6 @@ pub use self::{
     chart::{Chart, Series},
     moved::{Moved, moved},
     report::{Report, Row, measure},
-    scenario::{Cast, Figure, Goal, Published, Scenario, Scene},
+    scenario::{Cast, Figure, Goal, Origin, Published, Scenario, Scene},
     settings::{Param, SettingError, Settings},
 };

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Cast, Figure, Report, Scenario, Settings, report::measure_cast};
+use crate::{Cast, Figure, Report, Scenario, Settings, report::measure_cast, table::number};
 
 /// What became of a scenario's goals when one setting was moved by a fifth, or none.
 #[derive(Clone, Debug)]
@@ -11,9 +11,9 @@ pub struct Moved {
     pub report: Report,
 }
 
-/// Plays a scenario as it is, and then with each of its settings 20 % lower and 20 % higher, one at a time. A value that is
-/// out of its setting's range is left out, and so is one that the move does not change. Policies without a goal do not take
-/// part.
+/// Plays a scenario as it is, and then with each of its settings 20 % lower and 20 % higher, one at a time; a count goes to
+/// the nearest whole number. A value that is out of its setting's range is left out, and so is one that the move does not
+/// change. Of the policies those take part that have a goal, and those that they are compared with in it.
 ///
 /// # Panics
 ///
@@ -27,7 +27,7 @@ pub fn moved(scenario: &Scenario, settings: &Settings, seed: u64, runs: u32) -> 
     let mut all = vec![play(None, settings)];
     for param in scenario.params {
         for times in [0.8, 1.2] {
-            let value = settings.get(param.name) * times;
+            let value = param.nearest(settings.get(param.name) * times);
             let mut there = settings.clone();
             if there.set(param.name, value).is_ok() && there != *settings {
                 all.push(play(Some((param.name, value)), &there));
@@ -63,7 +63,7 @@ impl fmt::Display for Moved {
             .missed()
             .map(|it| {
                 let goal = it.goal.map_or_else(String::new, |goal| goal.to_string());
-                format!("{}, {}: {:.3} ({goal})", it.policy, it.metric, it.value)
+                format!("{}, {}: {} ({goal})", it.policy, it.metric, number(it.value))
             })
             .collect();
         let goals = self.goals();

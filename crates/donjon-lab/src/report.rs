@@ -19,18 +19,18 @@ pub struct Report {
     pub runs: u32,
     /// In the order in which the scene measures them.
     pub rows: Vec<Row>,
-    /// What others have published.
+    /// What was not measured here.
     pub published: &'static [Published],
 }
 
 /// One number of one policy: the mean over all seeds.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The mean.
+    /// The mean; not a number if one of the seeds never got there.
     pub mean: Figure,
     /// The least of the seeds.
     pub least: f64,
-    /// The most of the seeds.
+    /// The most of the seeds; not a number if one of them never got there.
     pub most: f64,
 }
 
@@ -90,7 +90,7 @@ impl Row {
         Self {
             mean: Figure { value: mean, ..first.clone() },
             least: values().fold(f64::NAN, f64::min),
-            most: values().fold(f64::NAN, f64::max),
+            most: if mean.is_nan() { mean } else { values().fold(mean, f64::max) },
         }
     }
 
@@ -104,7 +104,7 @@ impl Row {
 // ===== impl Report =====
 
 impl Report {
-    /// The figure of this policy and metric, measured or published.
+    /// The figure of this policy and metric, measured here or not.
     #[must_use]
     pub fn value(&self, policy: &str, metric: &str) -> Option<f64> {
         let measured = self.rows.iter().map(|row| (&*row.mean.policy, &*row.mean.metric, row.mean.value));
@@ -120,14 +120,14 @@ impl Report {
         measured.chain(published).filter(|&(_, m)| m == metric).map(|(policy, _)| policy).collect()
     }
 
-    /// A list of `{scenario, policy, metric, unit, value, goal, seed}`. What others have published has no seed; a value
-    /// that is no number, since a policy never got there, is null.
+    /// A list of `{scenario, policy, metric, unit, value, goal, seed}`. What was not measured here has no seed; a value that
+    /// is no number, since a policy never got there, is the string `never`.
     #[must_use]
     pub fn json(&self) -> Value {
         let row = |policy: &str, metric: &str, unit: &str, value: f64, goal: Option<Goal>, seed: Option<u64>| {
             json!({
                 "scenario": self.scenario, "policy": policy, "metric": metric, "unit": unit,
-                "value": value, "goal": goal.map(|goal| goal.to_string()), "seed": seed,
+                "value": if value.is_nan() { json!("never") } else { json!(value) }, "goal": goal.map(|goal| goal.to_string()), "seed": seed,
             })
         };
         let measured = self

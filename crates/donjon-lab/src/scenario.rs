@@ -13,7 +13,7 @@ pub struct Scenario {
     pub about: &'static str,
     /// What `--set` can move.
     pub params: &'static [Param],
-    /// Figures that others have published and that cannot be run here.
+    /// Figures that stand elsewhere and are not run here.
     pub published: &'static [Published],
     /// Plays the scene once, for every policy.
     pub play: fn(&Scene<'_>) -> Vec<Figure>,
@@ -51,7 +51,7 @@ pub struct Figure {
     pub metric: String,
     /// Its unit: `%`, `x`, `ms`.
     pub unit: &'static str,
-    /// The number; not a number where the policy never gets there.
+    /// The number; not a number where the policy never gets there: it is shown as `never`.
     pub value: f64,
     /// What it was meant to reach.
     pub goal: Option<Goal>,
@@ -66,7 +66,7 @@ pub enum Goal {
     AtLeast(f64),
 }
 
-/// A figure that somebody else has published.
+/// A figure that was not measured here.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Published {
     /// Which policy, of whom.
@@ -77,8 +77,19 @@ pub struct Published {
     pub unit: &'static str,
     /// The number.
     pub value: f64,
+    /// Who says so.
+    pub origin: Origin,
     /// Where it stands.
     pub source: &'static str,
+}
+
+/// Whose word a figure is that was not measured here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Those who have the policy have published it.
+    Published,
+    /// A model has given it, or another program that does as the policy says.
+    Modelled,
 }
 
 // ===== impl Scene =====
@@ -114,6 +125,32 @@ impl Figure {
     pub fn goal_if(mut self, has: bool, goal: Goal) -> Self {
         self.goal = has.then_some(goal);
         self
+    }
+}
+
+// ===== impl Published =====
+
+impl Published {
+    /// A figure that those who have the policy have published: `policy`, `metric` and `unit`.
+    #[must_use]
+    pub const fn new(of: [&'static str; 3], value: f64, source: &'static str) -> Self {
+        let [policy, metric, unit] = of;
+        Self { policy, metric, unit, value, origin: Origin::Published, source }
+    }
+
+    /// A figure that a model has given.
+    #[must_use]
+    pub const fn modelled(of: [&'static str; 3], value: f64, source: &'static str) -> Self {
+        Self { origin: Origin::Modelled, ..Self::new(of, value, source) }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Published => "published",
+            Self::Modelled => "modelled",
+        })
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Param {
     pub min: f64,
     /// The most that it can be.
     pub max: f64,
+    /// Whether it is a whole number.
+    pub whole: bool,
     /// What it is, and in which unit.
     pub help: &'static str,
 }
@@ -35,7 +37,19 @@ impl Param {
     /// A number of a scene.
     #[must_use]
     pub const fn new(name: &'static str, default: f64, (min, max): (f64, f64), help: &'static str) -> Self {
-        Self { name, default, min, max, help }
+        Self { name, default, min, max, whole: false, help }
+    }
+
+    /// A whole number: of how many there are.
+    #[must_use]
+    pub const fn count(name: &'static str, default: u32, (min, max): (u32, u32), help: &'static str) -> Self {
+        Self { name, default: default as f64, min: min as f64, max: max as f64, whole: true, help }
+    }
+
+    /// The value that it can have nearest to this one, whatever its range.
+    #[must_use]
+    pub fn nearest(&self, value: f64) -> f64 {
+        if self.whole { value.round() } else { value }
     }
 }
 
@@ -58,14 +72,17 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// If there is none of that name, or the value is out of its range.
+    /// If there is none of that name, the value is out of its range, or it is no whole number and has to be.
     pub fn set(&mut self, name: &str, value: f64) -> Result<(), SettingError> {
         let Some(at) = self.params.iter().position(|param| param.name == name) else {
             return Err(self.error(format!("there is no setting `{name}`")));
         };
-        let Param { min, max, .. } = self.params[at];
+        let Param { min, max, whole, .. } = self.params[at];
         if !(min..=max).contains(&value) {
             return Err(self.error(format!("`{name}` goes from {min} to {max}, not to {value}")));
+        }
+        if whole && value.fract() != 0.0 {
+            return Err(self.error(format!("`{name}` is a whole number, not {value}")));
         }
         self.values[at] = value;
         Ok(())

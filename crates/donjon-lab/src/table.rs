@@ -16,7 +16,7 @@ impl fmt::Display for Report {
         for metric in metrics {
             lines.extend(self.rows.iter().filter(|row| row.mean.metric == metric).map(line));
             lines.extend(self.published.iter().filter(|it| it.metric == metric).map(|it| {
-                let note = format!("published: {}", it.source);
+                let note = format!("{}: {}", it.origin, it.source);
                 [it.metric, it.policy, &number(it.value), "", it.unit, "", &note].map(str::to_owned)
             }));
         }
@@ -56,7 +56,7 @@ fn line(row: &Row) -> [String; 7] {
 }
 
 /// About four digits that count.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         _ if value.is_nan() => "never".to_owned(),
         size if size >= 1000.0 => format!("{value:.0}"),

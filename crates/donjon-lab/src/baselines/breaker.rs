@@ -16,6 +16,7 @@ pub struct CountWindow {
     size: usize,
     slow: Duration,
     calls: VecDeque<(bool, Duration)>,
+    failures: usize,
 }
 
 /// The last so many whole seconds. Source: resilience4j, `core/metrics/SlidingTimeWindowMetrics`.
@@ -48,15 +49,18 @@ impl CountWindow {
     /// Of so many calls; slower ones than `slow` count as slow.
     #[must_use]
     pub fn new(size: usize, slow: Duration) -> Self {
-        Self { size, slow, calls: VecDeque::with_capacity(size) }
+        Self { size, slow, calls: VecDeque::with_capacity(size), failures: 0 }
     }
 
     /// A call has ended.
     pub fn record(&mut self, failed: bool, took: Duration) {
-        if self.calls.len() == self.size {
-            self.calls.pop_front();
+        if self.calls.len() == self.size
+            && let Some((failed, _)) = self.calls.pop_front()
+        {
+            self.failures -= usize::from(failed);
         }
         self.calls.push_back((failed, took));
+        self.failures += usize::from(failed);
     }
 
     /// How many calls it holds.
@@ -68,13 +72,13 @@ impl CountWindow {
     /// The share that failed, in percent.
     #[must_use]
     pub fn failure_rate(&self) -> f64 {
-        self.percent(|(failed, _)| *failed)
+        self.percent(self.failures)
     }
 
     /// The share that was slow, in percent.
     #[must_use]
     pub fn slow_rate(&self) -> f64 {
-        self.percent(|(_, took)| *took > self.slow)
+        self.percent(self.calls.iter().filter(|(_, took)| *took > self.slow).count())
     }
 
     /// The mean time of a call.
@@ -84,8 +88,8 @@ impl CountWindow {
         sum / self.calls.len().max(1) as u32
     }
 
-    fn percent(&self, is: impl Fn(&(bool, Duration)) -> bool) -> f64 {
-        100.0 * self.calls.iter().filter(|it| is(it)).count() as f64 / self.calls.len().max(1) as f64
+    fn percent(&self, calls: usize) -> f64 {
+        100.0 * calls as f64 / self.calls.len().max(1) as f64
     }
 }
 

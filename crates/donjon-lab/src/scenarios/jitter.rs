@@ -40,19 +40,19 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 const PARAMS: &[Param] = &[
-    Param::new("clients", 100.0, (1.0, 500.0), "clients in the scene that has goals of its own"),
+    Param::count("clients", 100, (1, 500), "clients in the scene that has goals of its own"),
     Param::new("base", 5.0, (1.0, 1000.0), "base of the exponential waits, ms"),
     Param::new("cap", 2000.0, (1.0, 60_000.0), "cap of the exponential waits, ms"),
     Param::new("network", 10.0, (0.1, 1000.0), "mean of one way over the network, ms"),
     Param::new("deviation", 2.0, (0.0, 1000.0), "standard deviation of that, ms"),
-    Param::new("repeats", 5.0, (1.0, 100.0), "how often a seed plays the scene; its figures are the mean"),
+    Param::count("repeats", 5, (1, 100), "how often a seed plays the scene; its figures are the mean"),
 ];
 
 const PUBLISHED: &[Published] = &[
-    Published { policy: "full jitter, AWS", metric: "calls, 100 clients", unit: "", value: 796.0, source: SOURCE },
-    Published { policy: "full jitter, AWS", metric: "completion, 100 clients", unit: "s", value: 4.8, source: SOURCE },
+    Published::modelled(["full jitter, AWS, modelled", "calls, 100 clients", ""], 796.0, SOURCE),
+    Published::modelled(["full jitter, AWS, modelled", "completion, 100 clients", "s"], 4.8, SOURCE),
 ];
-const SOURCE: &str = "reproduced with aws-samples/aws-arch-backoff-simulator";
+const SOURCE: &str = "aws-samples/aws-arch-backoff-simulator";
 
 /// Scene time is this many times faster than the clock.
 const SLOWED: u32 = 10;

@@ -29,8 +29,9 @@ pub(super) const SCENARIO: Scenario = Scenario {
     title: "what goes wrong in a wrong order of layers",
     about: "Four pairs of layers over a service that takes 20 ms, each in the right order and in the wrong one. Cache and \
             retry: 30 % of the attempts fail, of calls for ten keys whose answers hold for 50 ms; here the wrong order \
-            costs calls, and spares callers the failure that they share. Breaker and retry: the service is \
-            down; calls sent until the breaker has opened. Hedge and limit: one call in fifty stalls for 2 s, and the \
+            costs calls, and spares callers the failure that they share. Where the cache gives an old answer when a call \
+            fails, the wrong order costs callers: the retry is not told of the failure that it is there for. Breaker and \
+            retry: the service is down; the calls that get to it in the whole run, probes among them. Hedge and limit: one call in fifty stalls for 2 s, and the \
             service can do ten at once; the most that were in flight there. Attempt timeout and retry: one call in ten \
             stalls for ever; the share not answered within 1 s.",
     params: PARAMS,
@@ -45,6 +46,9 @@ const PARAMS: &[Param] = &[
     Param::new("failing", 0.3, (0.0, 1.0), "the share of attempts that fails under the cache"),
     Param::new("stalling", 0.1, (0.0, 1.0), "the share of attempts that stalls under the timeout"),
 ];
+
+/// For how long an answer holds.
+const TTL: Duration = Duration::from_millis(50);
 
 const RIGHT: &str = "donjon, right order";
 
@@ -72,7 +76,7 @@ enum Weather {
 fn play_all(scene: &Scene<'_>) -> Vec<Figure> {
     let seed = scene.seed;
     let retry = move || RetryLayer::new(Standard::new()).max_attempts(4).seed(seed);
-    let cache = || CacheLayer::new(|ask: &Ask| Some(ask.id % 10)).ttl(Duration::from_millis(50)).seed(seed);
+    let cache = || CacheLayer::new(|ask: &Ask| Some(ask.id % 10)).ttl(TTL).seed(seed);
     let mut figures = Vec::new();
 
     let failing = Weather::Fails(scene.get("failing"));
@@ -84,6 +88,15 @@ fn play_all(scene: &Scene<'_>) -> Vec<Figure> {
         let failed = 100.0 * (1.0 - told.answered / told.calls);
         figures.push(Figure::new(name, "cache: load on the service", "x", told.sent / told.calls));
         figures.push(Figure::new(name, "cache: calls that failed", "%", failed));
+    }
+
+    let cache = || CacheLayer::new(|ask: &Ask| Some(ask.id % 10)).ttl(TTL).stale_if_error(TTL * 1000).seed(seed);
+    for (name, inside) in [(RIGHT, false), ("cache inside retry", true)] {
+        let old = old_answers(scene, |inner| match inside {
+            false => client(cache().layer(retry().budget(Budget::unlimited()).layer(inner))),
+            true => client(retry().budget(Budget::unlimited()).layer(cache().layer(inner))),
+        });
+        figures.push(Figure::new(name, "cache, stale if error: old answers", "%", old));
     }
 
     for (name, outside) in [(RIGHT, false), ("breaker outside retry", true)] {
@@ -152,6 +165,36 @@ fn one(scene: &Scene<'_>, weather: Weather, wrap: impl FnOnce(Client) -> Client)
     })
 }
 
+/// The share of the answers that are older than they may be, in percent.
+fn old_answers(scene: &Scene<'_>, wrap: impl FnOnce(Client<Instant>) -> Client<Instant>) -> f64 {
+    let seed = scene.seed;
+    let (rate, seconds, failing) = (scene.get("rate"), scene.get("seconds"), scene.get("failing"));
+    play(seed, || async move {
+        // Says when its answer was made.
+        let stack = wrap(client(service_fn(move |ask: Ask| {
+            let fails = Dice::of_event(seed, ask.id, ask.arrive()).happens(failing);
+            async move {
+                sleep(Duration::from_millis(20)).await;
+                if fails { Err(CallError::new("the service failed")) } else { Ok(Instant::now()) }
+            }
+        })));
+        let (answers, old) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let mut dice = Dice::new(seed, 1);
+        arrivals(rate, seconds, &mut dice, |id| {
+            let (stack, answers, old) = (stack.clone(), Arc::clone(&answers), Arc::clone(&old));
+            tokio::spawn(async move {
+                if let Ok(made) = stack.oneshot(Ask::new(id)).await {
+                    answers.fetch_add(1, Ordering::Relaxed);
+                    old.fetch_add(u64::from(made.elapsed() > TTL), Ordering::Relaxed);
+                }
+            });
+        })
+        .await;
+        sleep(Duration::from_secs(60)).await;
+        100.0 * old.load(Ordering::Relaxed) as f64 / answers.load(Ordering::Relaxed).max(1) as f64
+    })
+}
+
 fn service(seed: u64, weather: Weather, seen: Seen) -> Client {
     struct InFlight(Seen);
     impl Drop for InFlight {
@@ -180,6 +223,7 @@ fn service(seed: u64, weather: Weather, seen: Seen) -> Client {
 fn draw(report: &Report) -> Chart {
     let metrics = [
         "cache: load on the service",
+        "cache, stale if error: old answers",
         "breaker: calls sent to a service that is down",
         "hedge: most in flight under a limit of 10",
         "attempt timeout: calls that failed",

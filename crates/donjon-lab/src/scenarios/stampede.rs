@@ -39,20 +39,14 @@ const PARAMS: &[Param] = &[
     Param::new("ttls", 10.0, (1.0, 100.0), "how many times that, after the first"),
 ];
 
-const SOURCE: &str = "a model of the same scene";
+const SOURCE: &str = "the same scene";
 const PUBLISHED: &[Published] = &[
-    Published { policy: "single-flight", metric: "made a TTL", unit: "", value: 0.96, source: SOURCE },
-    Published { policy: "single-flight", metric: "callers who wait a TTL", unit: "", value: 292.0, source: SOURCE },
-    Published { policy: "single-flight", metric: "old answers a TTL", unit: "", value: 0.0, source: SOURCE },
-    Published { policy: "stale-while-revalidate", metric: "made a TTL", unit: "", value: 0.96, source: SOURCE },
-    Published {
-        policy: "stale-while-revalidate",
-        metric: "callers who wait a TTL",
-        unit: "",
-        value: 0.0,
-        source: SOURCE,
-    },
-    Published { policy: "stale-while-revalidate", metric: "old answers a TTL", unit: "", value: 289.0, source: SOURCE },
+    Published::modelled(["single-flight, modelled", "made a TTL", ""], 0.96, SOURCE),
+    Published::modelled(["single-flight, modelled", "callers who wait a TTL", ""], 292.0, SOURCE),
+    Published::modelled(["single-flight, modelled", "old answers a TTL", ""], 0.0, SOURCE),
+    Published::modelled(["stale-while-revalidate, modelled", "made a TTL", ""], 0.96, SOURCE),
+    Published::modelled(["stale-while-revalidate, modelled", "callers who wait a TTL", ""], 0.0, SOURCE),
+    Published::modelled(["stale-while-revalidate, modelled", "old answers a TTL", ""], 289.0, SOURCE),
 ];
 
 #[derive(Clone, Copy, PartialEq)]

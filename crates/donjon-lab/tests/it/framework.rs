@@ -5,12 +5,15 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use donjon_lab::{Goal, Param, Settings, measure, scenarios};
+use donjon_lab::{Chart, Figure, Goal, Origin, Param, Scenario, Scene, Settings, measure, scenarios};
 
 use crate::golden::small;
 
-const PARAMS: &[Param] =
-    &[Param::new("rate", 10.0, (1.0, 20.0), "calls a second"), Param::new("share", 0.5, (0.0, 1.0), "what fails")];
+const PARAMS: &[Param] = &[
+    Param::new("rate", 10.0, (1.0, 20.0), "calls a second"),
+    Param::new("share", 0.5, (0.0, 1.0), "what fails"),
+    Param::count("attempts", 3, (1, 10), "attempts a call"),
+];
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
@@ -56,6 +59,7 @@ fn a_setting_out_of_its_range_or_no_number_is_refused() {
     for (text, says) in [
         ("rate=21", "`rate` goes from 1 to 20, not to 21"),
         ("rate=NaN", "not to NaN"),
+        ("attempts=2.4", "`attempts` is a whole number, not 2.4"),
         ("rate=fast", "`fast` is not a number"),
         ("rate", "`rate` is not NAME=VALUE"),
     ] {
@@ -99,7 +103,50 @@ fn rows_in_json_have_all_seven_fields() {
     }
     assert_eq!(rows[0]["seed"], 5);
     assert!(rows.iter().any(|row| row["goal"] == "<= 1.05"));
-    assert!(rows.last().unwrap()["seed"].is_null(), "what others have published has no seed here");
+    assert!(rows.last().unwrap()["seed"].is_null(), "what was not measured here has no seed");
+}
+
+#[test]
+fn what_one_seed_never_reaches_has_no_mean_and_is_called_never() {
+    fn play(scene: &Scene<'_>) -> Vec<Figure> {
+        let value = if scene.seed == 2 { f64::NAN } else { scene.seed as f64 };
+        vec![Figure::new("a policy", "time", "s", value).goal_if(true, Goal::AtMost(9.0))]
+    }
+    let scenario = Scenario {
+        name: "never",
+        title: "",
+        about: "",
+        params: PARAMS,
+        published: &[],
+        play,
+        draw: |report| Chart::bars("never", report, &["time"]),
+    };
+    let report = |seed| measure(&scenario, &Settings::new(PARAMS), seed, 2, &|| {});
+    let (with, without) = (report(1), report(3));
+    assert_eq!(without.value("a policy", "time"), Some(3.5));
+    assert!(with.value("a policy", "time").unwrap().is_nan());
+    assert_eq!((with.rows[0].least, with.rows[0].is_met()), (1.0, Some(false)));
+    assert!(with.rows[0].most.is_nan());
+
+    let table = with.to_string();
+    assert!(table.contains("never  1.000 .. never  s"), "{table}");
+    assert_eq!(with.json()[0]["value"], "never");
+    let path = std::env::temp_dir().join(format!("donjon-lab-never-{}.svg", std::process::id()));
+    (scenario.draw)(&with).save(&path).unwrap();
+    let picture = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(picture.contains("\nnever\n"), "{picture}");
+}
+
+#[test]
+fn only_what_has_been_published_is_called_so() {
+    for scenario in scenarios::ALL {
+        for it in scenario.published {
+            let (says_model, is_model) = (it.policy.contains("modelled"), it.origin == Origin::Modelled);
+            assert_eq!(says_model, is_model, "{}: {}", scenario.name, it.policy);
+            assert_eq!(it.policy.contains("published"), !is_model, "{}: {}", scenario.name, it.policy);
+        }
+    }
 }
 
 #[test]
