@@ -16,8 +16,7 @@ use std::{
 };
 
 use donjon::{
-    Backoff, BreakerLayer, Budget, CacheLayer, CallError, Criticality, HedgeLayer, Outcome, Ratio, Reject, RetryLayer,
-    Scope,
+    Backoff, BreakerLayer, Budget, CacheLayer, CallError, Criticality, HedgeLayer, Ratio, RetryLayer, Scope,
     hedge::{self, Delay},
     retry,
 };
@@ -37,8 +36,6 @@ struct Passed {
     first_try: AtomicU32,
     /// Later attempts that succeeded.
     recovered: AtomicU32,
-    /// Later attempts that a layer of ours refused, so that nothing was sent.
-    refused: AtomicU32,
 }
 
 #[derive(Clone)]
@@ -77,10 +74,6 @@ where
             if result.is_ok() {
                 let which = if is_first { &passed.first_try } else { &passed.recovered };
                 which.fetch_add(1, Relaxed);
-            }
-            let refusal = result.as_ref().err().and_then(Reject::as_rejection).map(|it| it.outcome());
-            if !is_first && let Some(Outcome::Refused { .. }) = refusal {
-                passed.refused.fetch_add(1, Relaxed);
             }
             result
         })
@@ -199,7 +192,7 @@ async fn run(settings: Settings, replies: Vec<Reply>, script: &[Step]) -> Result
     let read = |counter: &AtomicU32| counter.load(Relaxed);
     let look = || Sent {
         calls: read(&callers.calls).max(read(&retry.calls)),
-        retries: read(&hedge.calls) - read(&retry.calls) - read(&hedge.refused),
+        retries: read(&hedge.calls) - read(&retry.calls),
         hedges: read(&out.calls) - read(&hedge.calls),
         refreshes: read(&retry.refreshes),
     };

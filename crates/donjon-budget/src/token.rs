@@ -11,8 +11,7 @@ pub struct Withdrawal {
     amount: u64,
 }
 
-/// The tokens of a retry that has been sent. Dropped, they are gone; [`succeeded`](Self::succeeded) brings them back, and so
-/// does [`refused`](Self::refused).
+/// The tokens of a retry that has been sent. Dropped, they are gone; [`succeeded`](Self::succeeded) brings them back.
 #[derive(Debug)]
 pub struct Receipt {
     budget: Budget,
@@ -48,11 +47,5 @@ impl Receipt {
     /// rule says instead ([`Budget::grpc`]).
     pub fn succeeded(self) {
         self.budget.reward(self.amount);
-    }
-
-    /// One of our own layers has refused that retry, so that nothing was sent after all: its tokens come back, as those of
-    /// a withdrawal that is dropped.
-    pub fn refused(self) {
-        self.budget.give_back(self.amount);
     }
 }

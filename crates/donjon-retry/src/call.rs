@@ -172,6 +172,9 @@ where
         let Config { settings, state, .. } = &*self.config;
         let cost = match (outcome, rejection) {
             (Outcome::Success | Outcome::Permanent | Outcome::Cancelled, _) => return Err(NoRetry::NotRetryable),
+            // It is open so that nobody waits for what is down. Who waited for it all the same would hold tokens that others
+            // of the same budget need, and all of them would come back at once when it lets the first one in.
+            (Outcome::Refused { .. }, Some(RejectionKind::CircuitOpen)) => return Err(NoRetry::NotRetryable),
             (Outcome::Throttled { .. }, _) => Cost::Throttled,
             (_, Some(RejectionKind::AttemptTimeout)) => Cost::Timeout,
             _ => Cost::Failure,
@@ -247,13 +250,6 @@ where
     #[cold]
     fn failed(&mut self, mut result: Result<S::Response, S::Error>, outcome: Outcome) -> Next<S::Response, S::Error> {
         let rejection = result.as_ref().err().and_then(Reject::as_rejection).map(|rejection| rejection.kind());
-        // A retry that a layer of ours has refused was no load: callers of a host whose circuit is open leave the others of
-        // the same budget their tokens.
-        if let Outcome::Refused { .. } = outcome
-            && let Some(receipt) = self.retrying.as_mut().and_then(|retrying| retrying.receipt.take())
-        {
-            receipt.refused();
-        }
         match self.consider(outcome, rejection) {
             Ok(wait) => Next::Retry { failed: result, wait },
             Err(reason) => {

@@ -142,20 +142,3 @@ async fn grpc_counts_each_failure_whatever_keeps_it_from_being_sent_again() {
     refused.layer(Upstream::new(|_| Reply::Refuse(None))).oneshot(1_u64).await.expect_err("refused");
     assert_eq!(tokens(&refused), 10.0, "what a layer of ours refused is no failure of the service");
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_retry_that_a_layer_of_ours_refuses_costs_nothing() {
-    let layer = RetryLayer::default().max_attempts(4);
-    let full = tokens(&layer);
-    let upstream = Upstream::new(|_| Reply::Refuse(None));
-    for _ in 0..60 {
-        layer.layer(upstream.clone()).oneshot(1_u64).await.expect_err("refused");
-    }
-    assert_eq!(upstream.millis().len(), 240, "each was asked four times");
-    assert_eq!(tokens(&layer), full, "and nothing was sent");
-
-    // What was sent is paid for, whatever comes after it.
-    let upstream = Upstream::replies([Reply::Fail, Reply::Fail, Reply::Refuse(None), Reply::Refuse(None)]);
-    layer.layer(upstream).oneshot(1_u64).await.expect_err("it is down");
-    assert_eq!(tokens(&layer), full - 1.0, "one retry was sent");
-}
