@@ -1,7 +1,9 @@
 //! What a retry makes of the refusals of other layers.
 
-use donjon::{CallError, Rate, RateLimitLayer, RetryLayer, retry};
-use tower::{Layer, ServiceExt, service_fn};
+use std::{sync::Arc, time::Duration};
+
+use donjon::{BreakerLayer, CallError, Rate, RateLimitLayer, Reject, Rejection, RetryLayer, retry};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 
 #[tokio::test(start_paused = true)]
 async fn what_a_rate_has_refused_for_good_is_not_tried_again() {
@@ -10,4 +12,29 @@ async fn what_a_rate_has_refused_for_good_is_not_tried_again() {
     let service = retry.layer(rate.layer(service_fn(async |n: u64| Ok::<_, CallError>(n))));
     service.oneshot(1).await.expect_err("it costs more than there can ever be");
     assert_eq!((rate.handle().stats().refused, retry.handle().stats().retries), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_open_circuit_refuses_is_not_tried_again_and_takes_no_token() {
+    let retry = || RetryLayer::new(retry::Standard::new()).max_attempts(4);
+    let breaker = BreakerLayer::new();
+    breaker.handle().force_open();
+    let layer = retry();
+    let stack = ServiceBuilder::new().layer(layer.clone()).layer(breaker);
+    let service = stack.service(service_fn(async |n: u64| Ok::<_, CallError>(n)));
+    let full = layer.handle().budget().stats().tokens;
+    for _ in 0..60 {
+        service.clone().oneshot(1).await.expect_err("it is open");
+    }
+    assert_eq!((layer.handle().stats().retries, layer.handle().budget().stats().tokens), (0, full));
+
+    // Nor by those who had joined the call that was refused.
+    let open = Rejection::new(donjon::RejectionKind::CircuitOpen, "breaker").with_retry_after(Duration::from_secs(1));
+    let joined = service_fn(move |_: u64| {
+        let shared = Rejection::shared("coalesce", open.outcome(), Arc::new(open.clone()));
+        std::future::ready(Err::<u64, _>(CallError::from_rejection(shared)))
+    });
+    let layer = retry();
+    layer.layer(joined).oneshot(1).await.expect_err("it is open");
+    assert_eq!(layer.handle().stats().retries, 0);
 }

@@ -398,9 +398,10 @@ fn has_room(settings: &Settings, probes: &[Probe], successes: u32) -> bool {
     (probes.len() as u64) + u64::from(successes) < u64::from(settings.probes)
 }
 
-/// When the first of the probes has failed, if none of them answers and nobody comes.
+/// When the first of the probes has failed, if none of them answers and nobody comes. Those that were dropped wait for one
+/// that is still out: it may answer.
 fn over_at(probes: &[Probe], silence: Option<Silence>) -> Option<Instant> {
-    let silence = silence.filter(|silence| silence.dropped >= Silence::ENOUGH);
+    let silence = silence.filter(|silence| silence.dropped >= Silence::ENOUGH && probes.is_empty());
     probes.iter().map(|probe| probe.lease).chain(silence.map(|silence| silence.lease)).min()
 }
 

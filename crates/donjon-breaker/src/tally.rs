@@ -104,18 +104,19 @@ impl Tally {
         elapsed: impl FnOnce() -> Duration,
     ) -> Tallied {
         let sample = self.sample(failure, took);
-        // Whether no more than one failure counts now, and whether it trips.
+        // Whether no failure from before this call counts any more, and whether it trips.
         let counted = match self {
             Self::Score(score) => change(word, epoch, |data| score.next(data, failure))
-                .map(|data| (data <= score.failure.into(), failure && data >= score.opens_at.into())),
+                .map(|data| (failure && data <= score.failure.into(), failure && data >= score.opens_at.into())),
             Self::Calls(rates, window) => window.record(word, epoch, sample).map(|counts| {
                 let trips = rates.trips(counts.calls.into(), counts.failures.into(), counts.slow.into());
-                (counts.failures <= 1, trips)
+                (counts.failures == u32::from(failure) && (failure || trips), trips)
             }),
             Self::Time(..) | Self::Throttle(..) if !Word(word.load(Relaxed)).is_closed_in(epoch) => None,
             Self::Time(rates, window) => {
                 let sums = window.record(epoch, elapsed(), sample);
-                Some((sums.failures <= 1, rates.trips(sums.calls, sums.failures, sums.slow)))
+                let trips = rates.trips(sums.calls, sums.failures, sums.slow);
+                Some((sums.failures == u64::from(failure) && (failure || trips), trips))
             }
             Self::Throttle(_, window) => {
                 window.record(epoch, elapsed(), sample);
@@ -124,7 +125,7 @@ impl Tally {
         };
         match counted {
             None => Tallied::Late,
-            Some((alone, trips)) => Tallied::Counted { first: failure && alone, trips },
+            Some((first, trips)) => Tallied::Counted { first, trips },
         }
     }
 

@@ -147,7 +147,8 @@ where
     }
 
     /// Removes whatever is stored for this path, on any host and with any query: for a server, whose requests name the host in
-    /// HTTP/2, and in HTTP/1.1 only if the client likes to. The path is compared as it stands in requests, encoded.
+    /// HTTP/2, and in HTTP/1.1 only if the client likes to. The path is compared as it stands in requests: encoded,
+    /// beginning with a slash, and without a query.
     pub fn invalidate_path(&self, path: &str) {
         self.invalidate_own_tag(&path_tag(path));
     }

@@ -57,7 +57,8 @@ impl Publisher {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
     }
 
-    /// Publishes no more of the handles that were given this name. What a recorder has of them stays as it is.
+    /// Publishes no more of the handles that were given this name. What a recorder has of them stays as it is, and a
+    /// publication that is under way may still see them.
     pub fn unwatch(&self, stack: &str) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let (gone, kept) = std::mem::take(&mut *watched).into_iter().partition::<Vec<_>, _>(|it| it.stack == stack);

@@ -88,7 +88,8 @@ impl Rejection {
     pub fn shared(layer: &'static str, outcome: Outcome, cause: Arc<dyn Error + Send + Sync>) -> Self {
         let mut this = Self::new(RejectionKind::Shared, layer);
         this.phase = Phase::Attempt;
-        this.retry_after = outcome.retry_after();
+        // For good is no time to come back: the outcome says it, and nobody is told to wait for it.
+        this.retry_after = outcome.retry_after().filter(|after| *after != Duration::MAX);
         this.more = Some(Arc::new(More { quota: None, shared: Some(Shared { outcome, cause }) }));
         this
     }
@@ -156,6 +157,15 @@ impl Rejection {
         self.more.as_ref()?.quota.as_ref()
     }
 
+    /// What refused in the end: this layer, or the one that refused the call that was joined.
+    #[must_use]
+    pub fn origin(&self) -> RejectionKind {
+        match self.cause().and_then(|shared| shared.cause.downcast_ref::<Self>()) {
+            Some(cause) => cause.origin(),
+            None => self.kind,
+        }
+    }
+
     /// What the call that this one had joined, or the body that broke off, came to.
     fn cause(&self) -> Option<&Shared> {
         self.more.as_ref()?.shared.as_ref()
@@ -171,7 +181,7 @@ impl Rejection {
     ///
     /// | Kind | Outcome |
     /// |---|---|
-    /// | `Overloaded`, `CircuitOpen`, `NoEndpoint` | `Refused` |
+    /// | `Overloaded`, `CircuitOpen`, `NoEndpoint` | `Refused`; a retry leaves what an open circuit refuses alone |
     /// | `RateLimited` | `Refused`; without a time to come back, after [`Duration::MAX`]: for good |
     /// | `DeadlineExceeded`, `AttemptTimeout` | `Transient`, `sent: Unknown` in phases attempt and body; else `Refused` |
     /// | `BodyTooLarge`, `NoKey` | `Permanent` |

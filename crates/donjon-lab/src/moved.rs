@@ -17,7 +17,7 @@ pub struct Moved {
 ///
 /// # Panics
 ///
-/// As [`measure`].
+/// As [`measure`](crate::measure).
 #[must_use]
 pub fn moved(scenario: &Scenario, settings: &Settings, seed: u64, runs: u32) -> Vec<Moved> {
     let play = |setting, settings: &Settings| Moved {

@@ -249,7 +249,7 @@ where
 
     #[cold]
     fn failed(&mut self, mut result: Result<S::Response, S::Error>, outcome: Outcome) -> Next<S::Response, S::Error> {
-        let rejection = result.as_ref().err().and_then(Reject::as_rejection).map(|rejection| rejection.kind());
+        let rejection = result.as_ref().err().and_then(Reject::as_rejection).map(|rejection| rejection.origin());
         match self.consider(outcome, rejection) {
             Ok(wait) => Next::Retry { failed: result, wait },
             Err(reason) => {

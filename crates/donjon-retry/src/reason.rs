@@ -7,7 +7,7 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NoRetry {
-    /// Another attempt would not change the outcome.
+    /// Another attempt would not change the outcome, or an open circuit has refused it: nobody waits for that to close.
     NotRetryable,
     /// Retries are off, for this request or for the whole layer: it may make one attempt.
     Disabled,
@@ -104,7 +104,7 @@ impl NoRetry {
 impl fmt::Display for NoRetry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotRetryable => "another attempt would not change the outcome",
+            Self::NotRetryable => "another attempt would not change the outcome, or a circuit is open",
             Self::Disabled => "retries are off",
             Self::NotIdempotent => "the request is not idempotent and may have been acted on",
             Self::NotReplayable(why) => return write!(f, "the request cannot be sent again: {why}"),

@@ -78,7 +78,7 @@ fn client_address(proxies: usize) -> ClientIp {
 fn known_keys(keys: &str) -> Result<KnownKeys, axum::http::Error> {
     let hash = key::api_key().hashed();
     let mut hashes = HashSet::new();
-    for key in keys.split(',').filter(|key| !key.is_empty()) {
+    for key in keys.split(',').map(str::trim).filter(|key| !key.is_empty()) {
         hashes.extend(hash.key(&Request::get("/").header("x-api-key", key).body(())?));
     }
     Ok(KnownKeys { hash, hashes: Arc::new(hashes) })

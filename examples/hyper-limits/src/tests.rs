@@ -215,7 +215,7 @@ async fn a_websocket_whose_client_vanishes_gives_its_permit_back() {
 
 #[tokio::test]
 async fn a_websocket_that_answers_pings_stays_however_silent() {
-    let server = serve_idle(1, Duration::from_secs(3)).await;
+    let server = serve_idle(1, Duration::from_secs(8)).await;
     let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{}/socket", server.address)).await.unwrap();
     // The second one comes when a peer that is silent would have been given up.
     for _ in 0..2 {

@@ -405,9 +405,23 @@ fn whoever_waits_is_told_when_probes_that_were_dropped_will_have_failed() {
         assert!(gate.judge(gate.epoch(), id, Verdict::Dropped, now, 0));
     }
     assert_eq!(gate.look(now, 0), Look::Admits);
-    let Asked::Probe(_) = gate.ask(now + SECOND, 0) else { panic!("its place is free") };
-    assert_eq!(gate.look(now + SECOND, 0), Look::At(now + 2 * SECOND), "sooner than the lease of the one that is out");
     assert_eq!(gate.look(now + 2 * SECOND, 0), Look::At(now + 4 * SECOND), "it is open, for twice as long");
+}
+
+#[test]
+fn probes_that_were_dropped_wait_for_the_word_of_one_that_is_out() {
+    let (mut gate, now) = opened(1);
+    let now = now + SECOND;
+    for _ in 0..3 {
+        let Asked::Probe(id) = gate.ask(now, 0) else { panic!("its place is free") };
+        assert!(gate.judge(gate.epoch(), id, Verdict::Dropped, now, 0));
+    }
+    let Asked::Probe(id) = gate.ask(now + SECOND, 0) else { panic!("its place is free") };
+    assert_eq!(gate.look(now + SECOND, 0), Look::At(now + 3 * SECOND), "its own lease");
+    let mut hangs = gate.clone();
+    assert_eq!(hangs.look(now + 3 * SECOND, 0), Look::At(now + 5 * SECOND), "it is open again");
+    assert!(gate.judge(gate.epoch(), id, Verdict::Success, now + 2 * SECOND, 0), "it is well");
+    assert_eq!(gate.kind(), Kind::Closed);
 }
 
 #[test]

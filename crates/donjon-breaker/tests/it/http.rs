@@ -223,3 +223,25 @@ async fn a_classifier_of_ones_own_takes_its_place() {
         assert_eq!(layer.handle().state(), state);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_that_has_left_the_window_counts_no_more_when_slow_calls_open_it() {
+    use donjon_breaker::Window;
+
+    let half = Ratio::new(0.5).unwrap();
+    let trip = Trip::slow_rate(Window::calls(4), Duration::from_secs(1), half).min_calls(4);
+    for (fails_at, opening) in [(Some(0), 5), (Some(2), 300), (None, 5)] {
+        let layer = BreakerLayer::http().trip(trip).jitter(Ratio::ZERO);
+        let mut service = layer.layer(service_fn(answer));
+        for call in 0..6 {
+            let path = if fails_at == Some(call) { "/503?304" } else { "/200" };
+            let takes = if call < 4 { "0" } else { "2" };
+            let request = Request::get(path).header("x-takes", takes).body(()).unwrap();
+            service.ready().await.unwrap().call(request).await.unwrap();
+        }
+        assert_eq!(layer.handle().state(), State::Open);
+        let refused = service.ready().await.unwrap().call(Request::get("/200").body(()).unwrap()).await.unwrap_err();
+        let left = refused.as_rejection().unwrap().retry_after().unwrap();
+        assert_eq!(left, Duration::from_secs(opening), "a failure at {fails_at:?}");
+    }
+}

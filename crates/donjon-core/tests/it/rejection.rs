@@ -123,3 +123,23 @@ fn each_kind_has_a_name_a_status_and_a_code() {
     let names = PHASES.map(Phase::as_str);
     assert_eq!(names, ["admission", "queue", "readiness", "attempt", "backoff", "body"]);
 }
+
+#[test]
+fn who_had_joined_a_call_that_was_refused_for_good_is_told_no_time() {
+    let for_good = Rejection::new(RejectionKind::RateLimited, "rate-limit");
+    let shared = Rejection::shared("coalesce", for_good.outcome(), Arc::new(for_good));
+    assert_eq!(shared.retry_after(), None);
+    assert_eq!(shared.outcome(), Outcome::Refused { retry_after: Some(Duration::MAX) });
+}
+
+#[test]
+fn the_origin_of_a_shared_refusal_is_the_layer_that_refused() {
+    let open = Rejection::new(RejectionKind::CircuitOpen, "breaker");
+    assert_eq!(open.origin(), RejectionKind::CircuitOpen);
+    let shared = Rejection::shared("coalesce", open.outcome(), Arc::new(open));
+    let twice = Rejection::shared("cache", shared.outcome(), Arc::new(shared.clone()));
+    assert_eq!((shared.kind(), shared.origin()), (RejectionKind::Shared, RejectionKind::CircuitOpen));
+    assert_eq!(twice.origin(), RejectionKind::CircuitOpen);
+    let failed = Rejection::shared("cache", twice.outcome(), Arc::new(io::Error::other("it broke")));
+    assert_eq!(failed.origin(), RejectionKind::Shared);
+}

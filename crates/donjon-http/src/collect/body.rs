@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 /// A response body of which the beginning, or all, was read already.
 ///
 /// What was read comes first, in the chunks in which it came, then whatever follows; of very many chunks the small ones are
-/// put together, so that they take no more memory than what is in them. Its trailers are kept.
+/// put together, so that a body of single bytes takes no multiple of what is in it. Its trailers are kept.
 pub struct CollectedBody<B> {
     pub(crate) read: Chunks,
     // Boxed, since they are rare and a response is moved through every layer.

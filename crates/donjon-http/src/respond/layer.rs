@@ -17,8 +17,8 @@ pub struct RespondLayer<L, R = Problem> {
 /// with a status, `Retry-After` in whole seconds rounded up, and a problem document (RFC 9457).
 ///
 /// A layer that refuses for want of room often cannot know when there will be some. Where it does not say, this does
-/// (for `Overloaded`, `CircuitOpen` and `NoEndpoint`): one second, unless [`retry_after`](RespondLayer::retry_after) says otherwise. It is said here, at the edge, and to
-/// those outside: a retry inside of the stack hears only what a layer knows.
+/// (for `Overloaded`, `CircuitOpen` and `NoEndpoint`): one second, unless [`retry_after`](RespondLayer::retry_after) says
+/// otherwise. It is said here, at the edge, and to those outside: a retry inside of the stack hears only what a layer knows.
 ///
 /// The service inside, such as a router or handler of axum, has the error `Infallible`; inside the stack the error is
 /// [`Rejection`](donjon_core::Rejection); outside it is `Infallible` again, so no error handler is needed. A request of

@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use bytes::Bytes;
-use donjon_core::{Rejection, RejectionKind};
+use donjon_core::Rejection;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
@@ -104,7 +106,7 @@ pub fn grpc_trailers(rejection: &Rejection) -> HeaderMap {
     if let Some(after) = rejection.retry_after() {
         let millis = i32::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX);
         trailers.insert(GRPC_RETRY_PUSHBACK_MS, HeaderValue::from(millis));
-    } else if rejection.kind() == RejectionKind::RateLimited {
+    } else if rejection.outcome().retry_after() == Some(Duration::MAX) {
         trailers.insert(GRPC_RETRY_PUSHBACK_MS, HeaderValue::from_static("-1"));
     }
     trailers

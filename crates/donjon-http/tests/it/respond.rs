@@ -301,6 +301,9 @@ fn the_functions_are_there_without_a_service() {
     assert_eq!(grpc_response(&rejection).headers()["grpc-retry-pushback-ms"], "3000");
     let for_good = Rejection::new(RejectionKind::RateLimited, "x");
     assert_eq!(grpc_response(&for_good).headers()["grpc-retry-pushback-ms"], "-1", "do not come back");
+    let joined = Rejection::shared("x", for_good.outcome(), Arc::new(for_good));
+    assert_eq!(grpc_response(&joined).headers()["grpc-retry-pushback-ms"], "-1", "nor whoever had joined it");
+    assert!(!problem_response(&joined).headers().contains_key("retry-after"));
     assert!(!grpc_response(&overloaded()).headers().contains_key("grpc-retry-pushback-ms"), "nobody knows");
     let asked = Asked::of(&Request::new(()));
     assert!(!asked.grpc);

@@ -327,7 +327,8 @@ impl<T, C, F, H, B> ClientBuilder<T, C, F, H, B> {
     /// It opens by [`Trip::score`](donjon_breaker::Trip::score): seven failures into an outage. An attempt that is too slow
     /// is a failure, and so are 408, 425, 429 and 5xx. A refusal of the concurrency limit is none. Where the deadline comes
     /// before the attempt's timeout, an attempt is dropped and not told to be too slow: it has failed if it had lasted for
-    /// half of the shorter of the two, whoever has dropped it.
+    /// half of the shorter of the two, whoever has dropped it. So the breakers are made anew when either is set afterwards,
+    /// and follow neither when it is turned while running.
     ///
     /// ```
     /// use donjon::breaker::State;

@@ -115,7 +115,8 @@ impl<X, K, R, C, P> ServerBuilder<X, K, R, C, P> {
 
     /// So many requests per time for each client, by its address: that of the connection's peer, which the server has to
     /// put into the request's extensions ([`PeerAddr`](donjon_http::key::PeerAddr)). Those whose address is not known share
-    /// one rate, so that a server that says no addresses does not go unlimited.
+    /// one rate, so that a server that says no addresses does not go unlimited; how many they are is in the figures of the
+    /// [handle](Handles::rate_limits) (`without_key`).
     ///
     /// Off by default. With axum, or behind proxies, say which key: [`rate_limit_by`](Self::rate_limit_by).
     pub fn rate_limit(self, rate: Rate) -> ServerBuilder<ClientIp, IpAddr, R, C, P> {
