@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use donjon::{BreakerLayer, CallError, Rate, RateLimitLayer, Reject, Rejection, RetryLayer, retry};
+use donjon::{BreakerLayer, CallError, Deadline, Rate, RateLimitLayer, Reject, Rejection, RetryLayer, retry};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 
 #[tokio::test(start_paused = true)]
@@ -37,4 +37,19 @@ async fn what_an_open_circuit_refuses_is_not_tried_again_and_takes_no_token() {
     let layer = retry();
     layer.layer(joined).oneshot(1).await.expect_err("it is open");
     assert_eq!(layer.handle().stats().retries, 0);
+}
+
+/// The deadline was that of whoever drove the call, and this caller has a later one.
+#[tokio::test(start_paused = true)]
+async fn who_had_joined_a_call_that_had_too_little_time_tries_again_with_his_own() {
+    let late = Rejection::new(donjon::RejectionKind::DeadlineExceeded, "concurrency-limit");
+    let calls = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let joined = service_fn(move |n: u64| {
+        let is_first = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+        let shared = Rejection::shared("coalesce", late.outcome(), Arc::new(late.clone()));
+        std::future::ready(if is_first { Err(CallError::from_rejection(shared)) } else { Ok(n) })
+    });
+    let retry = RetryLayer::new(retry::Standard::new());
+    let call = Deadline::after(Duration::from_secs(30)).scope(retry.layer(joined).oneshot(7));
+    assert_eq!(call.await.expect("the second call is his own"), 7);
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use donjon_budget::{Cost, Step};
-use donjon_core::{Deadline, Outcome, Reject, RejectionKind, Scope};
+use donjon_core::{Deadline, Outcome, Reject, Rejection, RejectionKind, Scope};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -172,9 +172,6 @@ where
         let Config { settings, state, .. } = &*self.config;
         let cost = match (outcome, rejection) {
             (Outcome::Success | Outcome::Permanent | Outcome::Cancelled, _) => return Err(NoRetry::NotRetryable),
-            // It is open so that nobody waits for what is down. Who waited for it all the same would hold tokens that others
-            // of the same budget need, and all of them would come back at once when it lets the first one in.
-            (Outcome::Refused { .. }, Some(RejectionKind::CircuitOpen)) => return Err(NoRetry::NotRetryable),
             (Outcome::Throttled { .. }, _) => Cost::Throttled,
             (_, Some(RejectionKind::AttemptTimeout)) => Cost::Timeout,
             _ => Cost::Failure,
@@ -249,8 +246,13 @@ where
 
     #[cold]
     fn failed(&mut self, mut result: Result<S::Response, S::Error>, outcome: Outcome) -> Next<S::Response, S::Error> {
-        let rejection = result.as_ref().err().and_then(Reject::as_rejection).map(|rejection| rejection.origin());
-        match self.consider(outcome, rejection) {
+        let rejection = result.as_ref().err().and_then(Reject::as_rejection);
+        // A circuit is open so that nobody waits for what is down. Who waited for it all the same would hold tokens that
+        // others of the same budget need, and all of them would come back at once when it lets the first one in. That holds
+        // for those too who had joined the call that was refused.
+        let is_open = rejection.is_some_and(|rejection| rejection.origin() == RejectionKind::CircuitOpen);
+        let rejection = rejection.map(Rejection::kind);
+        match if is_open { Err(NoRetry::NotRetryable) } else { self.consider(outcome, rejection) } {
             Ok(wait) => Next::Retry { failed: result, wait },
             Err(reason) => {
                 self.give_up(&mut result, outcome, reason);

@@ -3,7 +3,8 @@
 //! [`RetryLayer::http`] is right for HTTP clients as it is: it repeats what another attempt may mend (5xx but for those
 //! that cannot, 408, 425, 429, transport errors), at most four attempts in all, with full jitter, within a [`Budget`],
 //! and never later than the ambient deadline. What is not idempotent is repeated only if the peer cannot have acted on
-//! it, and what an open circuit has refused is not. [`RetryLayer::grpc`] is for clients of gRPC. [`RetryLayer::new`] takes any [`Policy`], for requests of any type; [`Standard`] is the ready-made one.
+//! it, and what an open circuit has refused is not. [`RetryLayer::grpc`] is for clients of gRPC. [`RetryLayer::new`] takes
+//! any [`Policy`], for requests of any type; [`Standard`] is the ready-made one.
 //!
 //! It deliberately does not cut an attempt short (`donjon-timeout` does), and does not keep a body that streams
 //! (`ReplayLayer` of `donjon-http` does).
